@@ -1,0 +1,7 @@
+//! The ledger's server and the command line.
+
+pub mod intensity;
+pub mod ledger;
+pub mod report;
+pub mod site;
+pub mod store;

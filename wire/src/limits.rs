@@ -1,0 +1,20 @@
+//! Upper bounds of what a batch may hold. Both sides keep them: the agent when it builds a batch, the
+//! aggregator before it believes one.
+
+/// Bytes of a batch as sent (zstd).
+pub const MAX_BATCH_BYTES: usize = 1 << 20;
+/// Bytes of a batch once unpacked; the decoder stops there, whatever the frame's header claims.
+pub const MAX_UNPACKED_BYTES: usize = 8 << 20;
+/// Bytes of one name or label: cluster, node, namespace, pod, stage, ... (Kubernetes allows 253 in an
+/// object's name and 63 in a label's value).
+pub const MAX_NAME_BYTES: usize = 253;
+/// Workloads in a batch.
+pub const MAX_WORKLOADS: usize = 20_000;
+/// Zones in a batch.
+pub const MAX_ZONES: usize = 512;
+/// Intervals in a batch.
+pub const MAX_INTERVALS: usize = 10_000;
+/// Length of one interval: 31 days, the longest row of an imported file.
+pub const MAX_INTERVAL_NS: u64 = 31 * 24 * 3600 * 1_000_000_000;
+/// Energy in one sample: 10^15 uJ (278 kWh), so that no sum of a batch can overflow 64 bits.
+pub const MAX_SAMPLE_UJ: u64 = 1_000_000_000_000_000;

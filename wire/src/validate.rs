@@ -1,0 +1,207 @@
+//! The rules that every batch keeps, whoever made it.
+
+use crate::limits::{
+    MAX_INTERVAL_NS, MAX_INTERVALS, MAX_NAME_BYTES, MAX_SAMPLE_UJ, MAX_WORKLOADS, MAX_ZONES,
+};
+use crate::stream_id::StreamId;
+use crate::v1::{Basis, Batch, Interval, Outcome, Workload, ZoneSample};
+
+/// The first rule that a batch was found to break.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Invalid {
+    /// A field that must not be empty is.
+    #[error("{0} is empty")]
+    Empty(&'static str),
+    /// A name is too long or has control characters in it.
+    #[error("{0} is longer than {MAX_NAME_BYTES} bytes or has control characters")]
+    Name(&'static str),
+    /// More entries than allowed.
+    #[error("more than {1} {0}")]
+    TooMany(&'static str, usize),
+    /// The stream id has not 16 bytes.
+    #[error("the stream id has not 16 bytes")]
+    StreamId,
+    /// Sequences count from 1.
+    #[error("the sequence is 0")]
+    Sequence,
+    /// An index points past its dictionary, or comes twice.
+    #[error("interval {0}: an index of {1} is out of range or comes twice")]
+    Index(usize, &'static str),
+    /// Two lists that must be parallel are not.
+    #[error("interval {0}: {1} is not parallel to workloads")]
+    NotParallel(usize, &'static str),
+    /// An interval starts before 1970 or has no or too great a length.
+    #[error("interval {0}: its start or its length is out of range")]
+    Time(usize),
+    /// A value of an enumeration that this version does not know.
+    #[error("unknown {0}")]
+    Unknown(&'static str),
+    /// The parts of a sample do not sum to what was measured.
+    #[error(
+        "interval {interval}, zone '{zone}': workloads + system + idle is {parts} uJ, measured {measured} uJ"
+    )]
+    Unbalanced {
+        /// Index of the interval.
+        interval: usize,
+        /// Name of the zone.
+        zone: String,
+        /// Sum of the parts.
+        parts: u128,
+        /// What it should be.
+        measured: u64,
+    },
+    /// Energy in a sample whose outcome says that none is known.
+    #[error("interval {0}: energy in a sample whose outcome has none")]
+    EnergyWithoutSample(usize),
+    /// More energy than one sample may hold.
+    #[error("interval {0}: a sample of more than {MAX_SAMPLE_UJ} uJ")]
+    SampleTooLarge(usize),
+}
+
+/// Checks every rule.
+///
+/// # Errors
+/// The first rule that the batch breaks.
+pub fn validate(batch: &Batch) -> Result<(), Invalid> {
+    StreamId::try_from(batch.stream_id.as_slice()).map_err(|_| Invalid::StreamId)?;
+    if batch.sequence == 0 {
+        return Err(Invalid::Sequence);
+    }
+    check_name("cluster", &batch.cluster, true)?;
+    check_name("node", &batch.node, true)?;
+    check_name("site", &batch.site, false)?;
+    check_name("boot_id", &batch.boot_id, false)?;
+    check_name("agent_version", &batch.agent_version, false)?;
+    check_count("workloads", batch.workloads.len(), MAX_WORKLOADS)?;
+    check_count("zones", batch.zones.len(), MAX_ZONES)?;
+    check_count("intervals", batch.intervals.len(), MAX_INTERVALS)?;
+    check_count("readings", batch.readings.len(), MAX_ZONES)?;
+
+    batch.workloads.iter().try_for_each(check_workload)?;
+    for zone in &batch.zones {
+        check_name("zone", &zone.name, true)?;
+        check_name("parent", &zone.parent, false)?;
+        if !matches!(zone.basis(), Basis::Measured | Basis::Modelled) {
+            return Err(Invalid::Unknown("basis"));
+        }
+    }
+    if batch
+        .readings
+        .iter()
+        .any(|reading| reading.zone as usize >= batch.zones.len())
+    {
+        return Err(Invalid::Unknown("zone of a reading"));
+    }
+    batch
+        .intervals
+        .iter()
+        .enumerate()
+        .try_for_each(|(index, interval)| check_interval(batch, index, interval))
+}
+
+fn check_workload(workload: &Workload) -> Result<(), Invalid> {
+    let names = [
+        ("pod_uid", &workload.pod_uid),
+        ("namespace", &workload.namespace),
+        ("pod", &workload.pod),
+        ("container_id", &workload.container_id),
+        ("container", &workload.container),
+        ("workflow", &workload.workflow),
+        ("run", &workload.run),
+        ("stage", &workload.stage),
+        ("component", &workload.component),
+    ];
+    names
+        .into_iter()
+        .try_for_each(|(field, value)| check_name(field, value, false))
+}
+
+fn check_name(field: &'static str, value: &str, required: bool) -> Result<(), Invalid> {
+    if required && value.is_empty() {
+        return Err(Invalid::Empty(field));
+    }
+    if value.len() > MAX_NAME_BYTES || value.chars().any(char::is_control) {
+        return Err(Invalid::Name(field));
+    }
+    Ok(())
+}
+
+fn check_count(field: &'static str, count: usize, max: usize) -> Result<(), Invalid> {
+    if count > max {
+        Err(Invalid::TooMany(field, max))
+    } else {
+        Ok(())
+    }
+}
+
+fn check_interval(batch: &Batch, index: usize, interval: &Interval) -> Result<(), Invalid> {
+    if interval.start_unix_ms < 0 || !(1..=MAX_INTERVAL_NS).contains(&interval.duration_ns) {
+        return Err(Invalid::Time(index));
+    }
+    if !all_once(interval.workloads.iter().copied(), batch.workloads.len()) {
+        return Err(Invalid::Index(index, "workloads"));
+    }
+    if !all_once(
+        interval.zones.iter().map(|sample| sample.zone),
+        batch.zones.len(),
+    ) {
+        return Err(Invalid::Index(index, "zones"));
+    }
+    if interval.cpu_ns.len() != interval.workloads.len() {
+        return Err(Invalid::NotParallel(index, "cpu_ns"));
+    }
+    interval
+        .zones
+        .iter()
+        .try_for_each(|sample| check_sample(batch, index, interval, sample))
+}
+
+/// Each index is below `length` and comes once.
+fn all_once(indexes: impl Iterator<Item = u32>, length: usize) -> bool {
+    let mut seen = vec![false; length];
+    indexes.into_iter().all(|index| {
+        seen.get_mut(index as usize)
+            .is_some_and(|seen| !std::mem::replace(seen, true))
+    })
+}
+
+fn check_sample(
+    batch: &Batch,
+    index: usize,
+    interval: &Interval,
+    sample: &ZoneSample,
+) -> Result<(), Invalid> {
+    if sample.outcome() == Outcome::Unspecified {
+        return Err(Invalid::Unknown("outcome"));
+    }
+    let zone = &batch.zones[sample.zone as usize];
+    let nested = !zone.parent.is_empty();
+    let shares = if nested { 0 } else { interval.workloads.len() };
+    if sample.active_uj.len() != shares {
+        return Err(Invalid::NotParallel(index, "active_uj"));
+    }
+    let known = matches!(sample.outcome(), Outcome::Sampled | Outcome::Wrapped);
+    if !known && sample.measured_uj != 0 {
+        return Err(Invalid::EnergyWithoutSample(index));
+    }
+    if sample.measured_uj > MAX_SAMPLE_UJ {
+        return Err(Invalid::SampleTooLarge(index));
+    }
+    let expected = if nested { 0 } else { sample.measured_uj };
+    let parts = [sample.idle_uj, sample.system_uj];
+    let parts: u128 = parts
+        .iter()
+        .chain(&sample.active_uj)
+        .map(|&part| u128::from(part))
+        .sum();
+    if parts != u128::from(expected) {
+        let zone = zone.name.clone();
+        return Err(Invalid::Unbalanced {
+            interval: index,
+            zone,
+            parts,
+            measured: expected,
+        });
+    }
+    Ok(())
+}
