@@ -1,1 +1,3 @@
-//! stub
+//! hxmlops-agent: reads the node's energy counters and gives every joule to a workload.
+
+pub mod usage;
