@@ -1,3 +1,24 @@
 //! hxmlops-agent: reads the node's energy counters and gives every joule to a workload.
+//!
+//! [`run`] is the way of one joule, step by step. The steps that decide ([`sample`], [`attribution`],
+//! [`idle`], [`cgroup`], [`parties`]) do no I/O; what they decide on comes from [`sensor`] and [`usage`].
+#![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod attribution;
+pub mod batch;
+pub mod cgroup;
+pub mod check;
+pub mod clock;
+pub mod config;
+pub mod exec_tree;
+pub mod http;
+pub mod identity;
+pub mod idle;
+pub mod metrics;
+pub mod node;
+pub mod parties;
+pub mod run;
+pub mod sample;
+pub mod sensor;
+pub mod uplink;
 pub mod usage;

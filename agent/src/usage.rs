@@ -1,6 +1,20 @@
 //! What ran in an interval: CPU time per process and cgroup, whoever counted it.
 
 use std::fmt;
+use std::sync::Arc;
+
+pub mod accounting;
+pub mod ebpf;
+pub mod proc_stat;
+
+/// A cgroup, as a counter of CPU time names it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum CgroupRef {
+    /// The directory's inode in the unified hierarchy.
+    Id(u64),
+    /// The path below the root of whichever hierarchy it was found in.
+    Path(Arc<str>),
+}
 
 /// CPU time of one process in one cgroup on one package, since the last read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -8,9 +22,8 @@ pub struct UsageRow {
     /// The process (thread group) in the host's numbering; 0 where only the cgroup is known: then the row
     /// is the cgroup's remainder beside the processes that are.
     pub tgid: u32,
-    /// Its cgroup: the directory's inode in the unified hierarchy, or in cpuacct's where accounting on
-    /// cgroup v1 counts.
-    pub cgroup_id: u64,
+    /// Its cgroup.
+    pub cgroup: CgroupRef,
     /// CPU package (socket) that it ran on; 0 where the source does not tell packages apart.
     pub package: u16,
     /// CPU time.
@@ -30,6 +43,20 @@ pub struct UsageInterval {
     pub lost_ns: u64,
     /// Rows say which package they ran on.
     pub by_package: bool,
+}
+
+impl UsageInterval {
+    /// CPU time used over CPU time there was, 0 to 1; 0 where nothing is known of either.
+    #[must_use]
+    pub fn utilisation(&self) -> f64 {
+        let busy = self.rows.iter().map(|row| row.cpu_ns).sum::<u64>() + self.lost_ns;
+        let all = busy + self.idle_ns;
+        if all == 0 {
+            0.0
+        } else {
+            busy as f64 / all as f64
+        }
+    }
 }
 
 /// A counter of CPU time.

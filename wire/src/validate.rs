@@ -1,7 +1,8 @@
 //! The rules that every batch keeps, whoever made it.
 
 use crate::limits::{
-    MAX_INTERVAL_NS, MAX_INTERVALS, MAX_NAME_BYTES, MAX_SAMPLE_UJ, MAX_WORKLOADS, MAX_ZONES,
+    MAX_INTERVAL_NS, MAX_INTERVALS, MAX_NAME_BYTES, MAX_SAMPLE_UJ, MAX_START_UNIX_MS,
+    MAX_WORKLOADS, MAX_ZONES,
 };
 use crate::stream_id::StreamId;
 use crate::v1::{Basis, Batch, Interval, Outcome, Workload, ZoneSample};
@@ -30,7 +31,7 @@ pub enum Invalid {
     /// Two lists that must be parallel are not.
     #[error("interval {0}: {1} is not parallel to workloads")]
     NotParallel(usize, &'static str),
-    /// An interval starts before 1970 or has no or too great a length.
+    /// An interval starts before 1970 or after 9999, or has no or too great a length.
     #[error("interval {0}: its start or its length is out of range")]
     Time(usize),
     /// A value of an enumeration that this version does not know.
@@ -135,7 +136,9 @@ fn check_count(field: &'static str, count: usize, max: usize) -> Result<(), Inva
 }
 
 fn check_interval(batch: &Batch, index: usize, interval: &Interval) -> Result<(), Invalid> {
-    if interval.start_unix_ms < 0 || !(1..=MAX_INTERVAL_NS).contains(&interval.duration_ns) {
+    if !(0..=MAX_START_UNIX_MS).contains(&interval.start_unix_ms)
+        || !(1..=MAX_INTERVAL_NS).contains(&interval.duration_ns)
+    {
         return Err(Invalid::Time(index));
     }
     if !all_once(interval.workloads.iter().copied(), batch.workloads.len()) {

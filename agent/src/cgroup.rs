@@ -1,0 +1,152 @@
+//! What a cgroup's path says of who runs in it. Pure; where the trees are is in [`hierarchy`].
+//!
+//! Known forms: the systemd driver's `kubepods[-QOS]-podUID.slice/RUNTIME-ID.scope`, the cgroupfs driver's
+//! `kubepods/[QOS/]podUID/ID`, an engine's own `docker-ID.scope`, `docker/ID`, `libpod-ID.scope`,
+//! `machine.slice/libpod-ID.scope`, and our exec groups.
+
+use wire::exec_group::ExecGroup;
+
+pub mod hierarchy;
+
+/// Who owns a cgroup and all below it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Owner {
+    /// A container, in a pod where the uid is known.
+    Container {
+        /// The pod's uid, with dashes.
+        pod_uid: Option<String>,
+        /// 64 hexadecimal digits.
+        container_id: String,
+    },
+    /// A pod's own cgroup, outside its containers.
+    Pod {
+        /// The pod's uid, with dashes.
+        pod_uid: String,
+    },
+    /// A command under `hxmlops exec`.
+    Exec(ExecGroup),
+}
+
+/// The owner of the cgroup at `path`; `None` where it belongs to no workload. What is nearest to the root
+/// decides between containers (a container's own sub-cgroups and containers within it are its own), and an
+/// exec group decides over the container that it runs in.
+#[must_use]
+pub fn owner(path: &str) -> Option<Owner> {
+    if let Some(group) = ExecGroup::from_path(path) {
+        return Some(Owner::Exec(group));
+    }
+    let mut pod_uid = None;
+    for part in path.split('/').filter(|part| !part.is_empty()) {
+        if let Some(container_id) = container_id(part) {
+            return Some(Owner::Container {
+                pod_uid,
+                container_id,
+            });
+        }
+        pod_uid = pod_uid.or_else(|| self::pod_uid(part));
+    }
+    pod_uid.map(|pod_uid| Owner::Pod { pod_uid })
+}
+
+/// `ID`, or `RUNTIME-ID.scope` (docker-, cri-containerd-, crio-, libpod-...).
+fn container_id(part: &str) -> Option<String> {
+    let id = match part.strip_suffix(".scope") {
+        Some(scope) => scope.rsplit_once('-').map_or(scope, |(_, id)| id),
+        None => part,
+    };
+    let is_conmon = part.contains("conmon-");
+    (is_hex(id, 64) && !is_conmon).then(|| id.to_owned())
+}
+
+/// `podUID` or `kubepods-burstable-podUID.slice`, where the systemd driver writes `_` for `-`.
+fn pod_uid(part: &str) -> Option<String> {
+    let name = part.strip_suffix(".slice").unwrap_or(part);
+    let (before, uid) = name.rsplit_once("pod")?;
+    let known_prefix = before.is_empty() || before.starts_with("kubepods-");
+    let uid = uid.replace('_', "-");
+    let is_uuid = uid.len() == 36 && is_hex(&uid.replace('-', ""), 32);
+    // A static pod's uid is the hash of its manifest.
+    (known_prefix && (is_uuid || is_hex(&uid, 32))).then_some(uid)
+}
+
+fn is_hex(text: &str, length: usize) -> bool {
+    text.len() == length && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+    const UID: &str = "6a2f3c1e-0b1d-4c52-9a51-2f8f0d3b7a11";
+
+    fn container(pod_uid: Option<&str>) -> Option<Owner> {
+        Some(Owner::Container {
+            pod_uid: pod_uid.map(str::to_owned),
+            container_id: ID.to_owned(),
+        })
+    }
+
+    #[test]
+    fn paths_of_containers() {
+        let escaped = UID.replace('-', "_");
+        let systemd = format!(
+            "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod{escaped}.slice"
+        );
+        let table = [
+            (
+                format!("{systemd}/cri-containerd-{ID}.scope"),
+                container(Some(UID)),
+            ),
+            (
+                format!("{systemd}/crio-{ID}.scope/container"),
+                container(Some(UID)),
+            ),
+            (
+                format!("/kubepods.slice/kubepods-pod{escaped}.slice/docker-{ID}.scope"),
+                container(Some(UID)),
+            ),
+            (
+                format!("/kubepods/besteffort/pod{UID}/{ID}"),
+                container(Some(UID)),
+            ),
+            (
+                format!("/kubepods/pod{UID}/{ID}/nested/{ID}"),
+                container(Some(UID)),
+            ),
+            (format!("/docker/{ID}"), container(None)),
+            (format!("/system.slice/docker-{ID}.scope"), container(None)),
+            (format!("/machine.slice/libpod-{ID}.scope"), container(None)),
+            (format!("/machine.slice/libpod-conmon-{ID}.scope"), None),
+            (
+                systemd.clone(),
+                Some(Owner::Pod {
+                    pod_uid: UID.to_owned(),
+                }),
+            ),
+            ("/system.slice/sshd.service".to_owned(), None),
+            ("/kubepods.slice".to_owned(), None),
+            ("/".to_owned(), None),
+            (String::new(), None),
+        ];
+        for (path, expected) in table {
+            assert_eq!(owner(&path), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn an_exec_group_inside_a_container_is_the_exec_groups() {
+        let group = ExecGroup::new("w", "r", "s", "1").unwrap();
+        let path = format!("/docker/{ID}/{}", group.relative_path());
+        assert_eq!(owner(&path), Some(Owner::Exec(group)));
+    }
+
+    #[test]
+    fn a_static_pod_has_a_hash_for_its_uid() {
+        let hash = "0123456789abcdef0123456789abcdef";
+        let expected = Some(Owner::Pod {
+            pod_uid: hash.to_owned(),
+        });
+        assert_eq!(owner(&format!("/kubepods/burstable/pod{hash}")), expected);
+    }
+}

@@ -1,0 +1,359 @@
+//! What the agent is told: flags over `HXMLOPS_AGENT_...` over the file of `--config`, checked as a whole
+//! before anything starts.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use clap::{Parser, ValueEnum};
+use jiff::SignedDuration;
+
+mod file;
+
+/// Reads the node's energy counters and gives every joule to a pod, a workflow stage and a run.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "hxmlops-agent", version, max_term_width = 100)]
+pub struct Args {
+    /// Name of this node [default: $NODE_NAME, else the host name]
+    #[arg(long, env = "HXMLOPS_AGENT_NODE_NAME", value_name = "NAME")]
+    node_name: Option<String>,
+    /// Name of the cluster that it belongs to
+    #[arg(
+        long,
+        env = "HXMLOPS_AGENT_CLUSTER",
+        value_name = "NAME",
+        default_value = "default"
+    )]
+    cluster: String,
+    /// Where the host's /proc is
+    #[arg(
+        long,
+        env = "HXMLOPS_AGENT_PROC_ROOT",
+        value_name = "DIR",
+        default_value = "/proc"
+    )]
+    proc_root: PathBuf,
+    /// Where the host's /sys is
+    #[arg(
+        long,
+        env = "HXMLOPS_AGENT_SYS_ROOT",
+        value_name = "DIR",
+        default_value = "/sys"
+    )]
+    sys_root: PathBuf,
+    /// Where the host's cgroup tree is [default: found from the mounts]
+    #[arg(long, env = "HXMLOPS_AGENT_CGROUP_ROOT", value_name = "DIR")]
+    cgroup_root: Option<PathBuf>,
+    /// Time between two readings, 1s to 5m
+    #[arg(long, env = "HXMLOPS_AGENT_INTERVAL", value_name = "TIME", default_value = "5s", value_parser = parse_duration)]
+    interval: Duration,
+    /// Address of /metrics, /healthz and /readyz; "" for none
+    #[arg(
+        long,
+        env = "HXMLOPS_AGENT_LISTEN",
+        value_name = "ADDRESS",
+        default_value = "127.0.0.1:8643"
+    )]
+    listen: String,
+    /// The aggregator, such as http://aggregator:8642 [default: none, metrics only]
+    #[arg(long, env = "HXMLOPS_AGENT_AGGREGATOR_URL", value_name = "URL")]
+    aggregator_url: Option<reqwest::Url>,
+    /// Who counts CPU time
+    #[arg(long, env = "HXMLOPS_AGENT_USAGE", value_enum, default_value_t = UsageSource::Auto)]
+    usage: UsageSource,
+    /// Power sources to use, with commas [default: auto: rapl, else model]
+    #[arg(
+        long,
+        env = "HXMLOPS_AGENT_POWER",
+        value_enum,
+        value_delimiter = ',',
+        hide_possible_values = false
+    )]
+    power: Vec<PowerArg>,
+    /// Levels that /metrics exports, with commas
+    #[arg(
+        long,
+        env = "HXMLOPS_AGENT_METRICS",
+        value_enum,
+        value_delimiter = ',',
+        default_value = "node,pod"
+    )]
+    metrics: Vec<Level>,
+    /// How long a workload that ended stays exported
+    #[arg(long, env = "HXMLOPS_AGENT_METRICS_LINGER", value_name = "TIME", default_value = "10m", value_parser = parse_duration)]
+    metrics_linger: Duration,
+    /// Most workloads that each level exports; those beyond are one series named "other"
+    #[arg(
+        long,
+        env = "HXMLOPS_AGENT_METRICS_MAX_SERIES",
+        value_name = "N",
+        default_value_t = 1000
+    )]
+    metrics_max_series: usize,
+    /// Say what was found (sensors, eBPF, permissions) and exit: 0, or 3 if something needed is missing
+    #[arg(long)]
+    check: bool,
+    /// The same keys in a YAML file
+    #[arg(long, env = "HXMLOPS_AGENT_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+/// Who counts CPU time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum UsageSource {
+    /// eBPF, else accounting with a warning that says why.
+    Auto,
+    /// eBPF or nothing.
+    Ebpf,
+    /// The cgroups' own CPU accounting, and /proc for the processes inside.
+    Accounting,
+}
+
+/// A power source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PowerSource {
+    /// RAPL through powercap.
+    Rapl,
+    /// Computed from CPU use and memory size.
+    Model,
+}
+
+impl PowerSource {
+    /// As `--power` names it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Rapl => "rapl",
+            Self::Model => "model",
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum PowerArg {
+    /// The best that is there: rapl, else model
+    Auto,
+    /// RAPL through powercap
+    Rapl,
+    /// Computed from CPU use and memory size
+    Model,
+}
+
+/// A level of /metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Level {
+    /// The node's zones.
+    Node,
+    /// Pods and exec groups.
+    Pod,
+    /// Containers within pods.
+    Container,
+    /// The processes that used most; the rest in comm="other".
+    Process,
+}
+
+/// The checked configuration.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Name of this node.
+    pub node_name: String,
+    /// Name of its cluster.
+    pub cluster: String,
+    /// The host's /proc.
+    pub proc_root: PathBuf,
+    /// The host's /sys.
+    pub sys_root: PathBuf,
+    /// The host's cgroup tree; `None`: found from the mounts.
+    pub cgroup_root: Option<PathBuf>,
+    /// Time between two readings.
+    pub interval: Duration,
+    /// Address to serve on; `None`: no server.
+    pub listen: Option<SocketAddr>,
+    /// Where batches go; `None`: nowhere.
+    pub aggregator_url: Option<reqwest::Url>,
+    /// Who counts CPU time.
+    pub usage: UsageSource,
+    /// Power sources in order; empty: auto.
+    pub power: Vec<PowerSource>,
+    /// Levels of /metrics.
+    pub metrics: Vec<Level>,
+    /// How long an ended workload stays exported.
+    pub metrics_linger: Duration,
+    /// Most workloads per level.
+    pub metrics_max_series: usize,
+    /// Only say what was found.
+    pub check: bool,
+}
+
+impl Config {
+    /// From the program's own arguments, its environment and the file that they name. Exits where clap does
+    /// (`--help`, `--version`, usage errors: 2).
+    ///
+    /// # Errors
+    /// Where the file cannot be read, or a value is out of its range.
+    pub fn from_environment() -> anyhow::Result<Self> {
+        let arguments: Vec<OsString> = std::env::args_os().collect();
+        let config_file = Args::parse_from(&arguments).config;
+        let arguments = match config_file {
+            Some(path) => file::merge(&arguments, &path)?,
+            None => arguments,
+        };
+        Self::check(Args::parse_from(arguments))
+    }
+
+    /// Checks what clap cannot.
+    ///
+    /// # Errors
+    /// Names the flag whose value is out of its range, or whose directory cannot be read.
+    pub fn check(args: Args) -> anyhow::Result<Self> {
+        let node_name = args
+            .node_name
+            .or_else(|| std::env::var("NODE_NAME").ok())
+            .unwrap_or_else(|| {
+                rustix::system::uname()
+                    .nodename()
+                    .to_string_lossy()
+                    .into_owned()
+            });
+        check_name("--node-name", &node_name)?;
+        check_name("--cluster", &args.cluster)?;
+        if !(Duration::from_secs(1)..=Duration::from_secs(300)).contains(&args.interval) {
+            bail!("--interval {:?} is out of range: 1s to 5m", args.interval);
+        }
+        if args.metrics_max_series == 0 {
+            bail!(
+                "--metrics-max-series is 0: nothing would be exported; use --metrics to choose levels"
+            );
+        }
+        for (flag, root) in [
+            ("--proc-root", &args.proc_root),
+            ("--sys-root", &args.sys_root),
+        ] {
+            std::fs::read_dir(root)
+                .with_context(|| format!("{flag} {} cannot be read", root.display()))?;
+        }
+        if let Some(url) = args
+            .aggregator_url
+            .as_ref()
+            .filter(|url| url.scheme() != "http")
+        {
+            bail!("--aggregator-url {url}: only http:// can be spoken yet");
+        }
+        Ok(Self {
+            node_name,
+            cluster: args.cluster,
+            proc_root: args.proc_root,
+            sys_root: args.sys_root,
+            cgroup_root: args.cgroup_root,
+            interval: args.interval,
+            listen: parse_listen(&args.listen)?,
+            aggregator_url: args.aggregator_url,
+            usage: args.usage,
+            power: power_sources(&args.power)?,
+            metrics: args.metrics,
+            metrics_linger: args.metrics_linger,
+            metrics_max_series: args.metrics_max_series,
+            check: args.check,
+        })
+    }
+
+    /// Whether /metrics has this level.
+    #[must_use]
+    pub fn exports(&self, level: Level) -> bool {
+        self.metrics.contains(&level)
+    }
+}
+
+fn power_sources(args: &[PowerArg]) -> anyhow::Result<Vec<PowerSource>> {
+    if args.len() > 1 && args.contains(&PowerArg::Auto) {
+        bail!("--power auto stands alone: it chooses among all the others");
+    }
+    let chosen = args.iter().filter_map(|arg| match arg {
+        PowerArg::Auto => None,
+        PowerArg::Rapl => Some(PowerSource::Rapl),
+        PowerArg::Model => Some(PowerSource::Model),
+    });
+    let mut sources: Vec<PowerSource> = Vec::new();
+    for source in chosen {
+        if !sources.contains(&source) {
+            sources.push(source);
+        }
+    }
+    Ok(sources)
+}
+
+fn parse_listen(address: &str) -> anyhow::Result<Option<SocketAddr>> {
+    if address.is_empty() {
+        return Ok(None);
+    }
+    let parsed = address
+        .parse()
+        .with_context(|| format!("--listen {address} is no ADDRESS:PORT"))?;
+    Ok(Some(parsed))
+}
+
+fn check_name(flag: &str, name: &str) -> anyhow::Result<()> {
+    let fits = !name.is_empty()
+        && name.len() <= wire::limits::MAX_NAME_BYTES
+        && !name.chars().any(char::is_control);
+    if !fits {
+        bail!(
+            "{flag} must have 1 to {} bytes and no control characters",
+            wire::limits::MAX_NAME_BYTES
+        );
+    }
+    Ok(())
+}
+
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    let duration: SignedDuration = text
+        .parse()
+        .map_err(|_| "a time has a unit: 5s, 2m, 1h30m".to_owned())?;
+    duration
+        .try_into()
+        .map_err(|_| "a time is not negative".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(flags: &[&str]) -> anyhow::Result<Config> {
+        let args = Args::try_parse_from([&["hxmlops-agent", "--node-name", "n"], flags].concat())?;
+        Config::check(args)
+    }
+
+    #[test]
+    fn bad_values_are_named_with_their_flag() {
+        for (flags, expected) in [
+            (&["--interval", "100ms"][..], "--interval"),
+            (&["--interval", "6m"], "--interval"),
+            (&["--interval", "5"], "a time has a unit"),
+            (&["--listen", "nowhere"], "--listen nowhere"),
+            (
+                &["--proc-root", "/no/such/place"],
+                "--proc-root /no/such/place",
+            ),
+            (&["--cluster", ""], "--cluster"),
+            (&["--power", "auto,model"], "--power auto"),
+            (&["--power", "steam"], "steam"),
+            (&["--aggregator-url", "ftp://x"], "--aggregator-url"),
+        ] {
+            let error = format!("{:#}", check(flags).unwrap_err());
+            assert!(error.contains(expected), "{flags:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn defaults_are_the_designs() {
+        let config = check(&[]).unwrap();
+        assert_eq!(config.interval, Duration::from_secs(5));
+        assert_eq!(config.metrics, [Level::Node, Level::Pod]);
+        assert_eq!(config.listen, Some("127.0.0.1:8643".parse().unwrap()));
+        assert!(check(&["--listen", ""]).unwrap().listen.is_none());
+        let twice = check(&["--power", "model,rapl,model"]).unwrap();
+        assert_eq!(twice.power, [PowerSource::Model, PowerSource::Rapl]);
+    }
+}

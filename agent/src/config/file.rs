@@ -1,0 +1,111 @@
+//! The file of `--config`: the flags' names as keys, scalars or lists as values.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use clap::CommandFactory;
+use serde::Deserialize;
+
+use super::Args;
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Value {
+    Flag(bool),
+    Integer(i64),
+    Text(String),
+    List(Vec<String>),
+}
+
+/// Adds the file's keys to `arguments` as flags, but for those that a flag or the environment sets.
+///
+/// # Errors
+/// Names the file, and the key where one is unknown.
+pub(super) fn merge(arguments: &[OsString], path: &Path) -> anyhow::Result<Vec<OsString>> {
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("cannot read --config {}", path.display()))?;
+    let keys: BTreeMap<String, Value> = serde_saphyr::from_str(&text)
+        .map_err(|error| anyhow::anyhow!("--config {}: {error}", path.display()))?;
+    let mut merged = arguments.to_vec();
+    for (key, value) in keys {
+        let known = Args::command()
+            .get_arguments()
+            .any(|arg| arg.get_long() == Some(&key));
+        if !known || key == "config" {
+            bail!("--config {}: unknown key '{key}'", path.display());
+        }
+        if !is_set(arguments, &key) {
+            merged.extend(flag(&key, value).map(OsString::from));
+        }
+    }
+    Ok(merged)
+}
+
+fn is_set(arguments: &[OsString], key: &str) -> bool {
+    let flag = format!("--{key}");
+    let is_flag = |argument: &OsString| {
+        argument
+            .to_str()
+            .and_then(|argument| argument.strip_prefix(&flag))
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
+    };
+    let variable = format!("HXMLOPS_AGENT_{}", key.to_uppercase().replace('-', "_"));
+    arguments.iter().any(is_flag) || std::env::var_os(variable).is_some()
+}
+
+fn flag(key: &str, value: Value) -> Option<String> {
+    match value {
+        Value::Flag(true) => Some(format!("--{key}")),
+        Value::Flag(false) => None,
+        Value::Integer(number) => Some(format!("--{key}={number}")),
+        Value::Text(text) => Some(format!("--{key}={text}")),
+        Value::List(parts) => Some(format!("--{key}={}", parts.join(","))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn merged(yaml: &str, flags: &[&str]) -> anyhow::Result<Vec<String>> {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("agent.yaml");
+        std::fs::write(&path, yaml).unwrap();
+        let flags: Vec<OsString> = flags.iter().map(OsString::from).collect();
+        let arguments = merge(&flags, &path)?;
+        Ok(arguments
+            .into_iter()
+            .map(|argument| argument.into_string().unwrap())
+            .collect())
+    }
+
+    #[test]
+    fn flags_win_over_the_file() {
+        let yaml = "interval: 2s\ncluster: edge\nmetrics: [node, process]\nmetrics-max-series: 7\n";
+        let expected = [
+            "--interval=9s",
+            "--cluster=edge",
+            "--metrics=node,process",
+            "--metrics-max-series=7",
+        ];
+        assert_eq!(merged(yaml, &["--interval=9s"]).unwrap(), expected);
+    }
+
+    #[test]
+    fn an_unknown_key_and_bad_yaml_are_named() {
+        assert!(
+            merged("intervall: 2s\n", &[])
+                .unwrap_err()
+                .to_string()
+                .contains("unknown key 'intervall'")
+        );
+        assert!(
+            merged("interval: [", &[])
+                .unwrap_err()
+                .to_string()
+                .contains("agent.yaml")
+        );
+    }
+}

@@ -1,0 +1,136 @@
+//! Commands under `hxmlops exec` that have no cgroup of their own: their supervisor carries the group's name
+//! as `argv[0]`, and its descendants are the group.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use wire::exec_group::{DIRECTORY, ExecGroup};
+
+use crate::usage::UsageRow;
+
+/// How a supervisor names itself (its `comm`), so that it is found among those that ran.
+const SUPERVISOR_COMM: &str = "hxmlops-exec";
+
+/// Supervisors and who descends from them.
+#[derive(Debug)]
+pub struct ExecTrees {
+    proc_root: PathBuf,
+    supervisors: HashMap<u32, ExecGroup>,
+    members: HashMap<u32, u32>,
+}
+
+impl ExecTrees {
+    /// Looks through all processes once, for supervisors older than this.
+    #[must_use]
+    pub fn find(proc_root: &Path) -> Self {
+        let mut trees = Self {
+            proc_root: proc_root.to_path_buf(),
+            supervisors: HashMap::new(),
+            members: HashMap::new(),
+        };
+        let entries = fs::read_dir(proc_root).into_iter().flatten().flatten();
+        for pid in entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()) {
+            trees.add_supervisor(pid);
+        }
+        trees
+    }
+
+    /// Takes up the supervisors among those that ran, and follows all trees anew.
+    pub fn refresh(&mut self, rows: &[UsageRow]) {
+        for row in rows.iter().filter(|row| row.comm == SUPERVISOR_COMM) {
+            self.add_supervisor(row.tgid);
+        }
+        self.supervisors
+            .retain(|pid, _| self.proc_root.join(pid.to_string()).exists());
+        self.members.clear();
+        for &supervisor in self.supervisors.keys() {
+            let mut unvisited = vec![supervisor];
+            while let Some(pid) = unvisited.pop() {
+                if self.members.insert(pid, supervisor).is_none() {
+                    unvisited.extend(children(&self.proc_root, pid));
+                }
+            }
+        }
+    }
+
+    /// The group of a process; `None` where it is in none.
+    #[must_use]
+    pub fn group_of(&self, pid: u32) -> Option<&ExecGroup> {
+        self.supervisors.get(self.members.get(&pid)?)
+    }
+
+    /// The groups whose supervisors are alive.
+    pub fn groups(&self) -> impl Iterator<Item = &ExecGroup> {
+        self.supervisors.values()
+    }
+
+    fn add_supervisor(&mut self, pid: u32) {
+        if let Some(group) = supervised_group(&self.proc_root, pid) {
+            self.supervisors.insert(pid, group);
+        }
+    }
+}
+
+/// The group that a supervisor names in its first argument.
+fn supervised_group(proc_root: &Path, pid: u32) -> Option<ExecGroup> {
+    let cmdline = fs::read(proc_root.join(format!("{pid}/cmdline"))).ok()?;
+    let name = cmdline.split(|&byte| byte == 0).next()?;
+    str::from_utf8(name)
+        .ok()?
+        .strip_prefix(DIRECTORY)?
+        .strip_prefix('/')?
+        .parse()
+        .ok()
+}
+
+fn children(proc_root: &Path, pid: u32) -> Vec<u32> {
+    let tasks = fs::read_dir(proc_root.join(format!("{pid}/task")))
+        .into_iter()
+        .flatten()
+        .flatten();
+    let lists = tasks.filter_map(|task| fs::read_to_string(task.path().join("children")).ok());
+    lists
+        .flat_map(|list| {
+            list.split_whitespace()
+                .filter_map(|pid| pid.parse().ok())
+                .collect::<Vec<u32>>()
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn descendants_belong_to_the_supervisor_that_names_a_group() {
+        let proc_root = tempfile::tempdir().unwrap();
+        let process = |pid: u32, cmdline: &str, children: &str| {
+            let task = proc_root.path().join(format!("{pid}/task/{pid}"));
+            fs::create_dir_all(&task).unwrap();
+            fs::write(task.join("children"), children).unwrap();
+            fs::write(proc_root.path().join(format!("{pid}/cmdline")), cmdline).unwrap();
+        };
+        process(10, "hxmlops.exec/w:r:train:1\0sleep\09\0", "11 ");
+        process(11, "sh\0", "12 13 ");
+        process(12, "python\0", "");
+        process(13, "python\0", "");
+        process(20, "hxmlops.exec/../../x\0", "21");
+        process(21, "sh\0", "");
+
+        let mut trees = ExecTrees::find(proc_root.path());
+        trees.refresh(&[]);
+        for pid in [10, 11, 12, 13] {
+            assert_eq!(
+                trees.group_of(pid).map(ExecGroup::stage),
+                Some("train"),
+                "{pid}"
+            );
+        }
+        assert_eq!(trees.group_of(21), None);
+        fs::remove_dir_all(proc_root.path().join("10")).unwrap();
+        trees.refresh(&[]);
+        assert_eq!(trees.group_of(12), None);
+    }
+}

@@ -1,0 +1,349 @@
+//! What Prometheus sees: counters that only go up, booked once per interval and read as often as one likes.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use prometheus::core::Collector;
+use prometheus::proto::MetricFamily;
+use prometheus::{Encoder, Histogram, HistogramOpts, TextEncoder};
+use wire::Energy;
+
+use self::books::{Books, ZoneSums};
+use self::families::{Series, counter, gauge, label};
+use self::table::{Entry, Table};
+use crate::config::{Config, Level};
+use crate::node::Node;
+use crate::run::Record;
+use crate::uplink::Uplink;
+
+mod books;
+mod families;
+mod table;
+
+/// Everything that is exported.
+pub struct Metrics {
+    constant_labels: [(&'static str, String); 2],
+    levels: Vec<Level>,
+    books: Mutex<Books>,
+    tick_seconds: Histogram,
+    scrape_seconds: Histogram,
+    uplink: Option<Arc<Uplink>>,
+}
+
+impl Metrics {
+    /// Nothing booked yet.
+    ///
+    /// # Errors
+    /// Never in practice: the histograms' names are constants.
+    pub fn new(config: &Config, uplink: Option<Arc<Uplink>>) -> anyhow::Result<Self> {
+        let histogram = |name: &str, help: &str, buckets: &[f64]| {
+            Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec()))
+        };
+        Ok(Self {
+            constant_labels: [
+                ("cluster", config.cluster.clone()),
+                ("node", config.node_name.clone()),
+            ],
+            levels: config.metrics.clone(),
+            books: Mutex::new(Books::new(config)),
+            tick_seconds: histogram(
+                "hxmlops_agent_tick_duration_seconds",
+                "Time to read all counters of one interval and attribute them.",
+                &[
+                    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
+                ],
+            )?,
+            scrape_seconds: histogram(
+                "hxmlops_agent_scrape_duration_seconds",
+                "Time to write the metrics for one scrape.",
+                &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25],
+            )?,
+            uplink,
+        })
+    }
+
+    /// Adds one interval, which took `tick` to measure.
+    pub fn book(&self, node: &Node, record: &Record, tick: Duration) {
+        self.tick_seconds.observe(tick.as_secs_f64());
+        self.books().book(node, record);
+    }
+
+    /// The text format of Prometheus.
+    ///
+    /// # Errors
+    /// Where the encoder refuses a family, which the tests rule out.
+    pub fn text(&self) -> prometheus::Result<Vec<u8>> {
+        let _timer = self.scrape_seconds.start_timer();
+        let mut families = self.energy_families();
+        families.extend(self.agent_families());
+        families.extend(self.tick_seconds.collect());
+        families.extend(self.scrape_seconds.collect());
+        families.retain(|family| !family.get_metric().is_empty());
+        for metric in families.iter_mut().flat_map(MetricFamily::mut_metric) {
+            let constant = self
+                .constant_labels
+                .iter()
+                .map(|(name, value)| label(name, value));
+            let labels = constant.chain(metric.take_label()).collect();
+            metric.set_label(labels);
+        }
+        let mut text = Vec::new();
+        TextEncoder::new().encode(&families, &mut text)?;
+        Ok(text)
+    }
+
+    fn books(&self) -> MutexGuard<'_, Books> {
+        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn energy_families(&self) -> Vec<MetricFamily> {
+        let books = self.books();
+        let mut families = Vec::new();
+        if self.levels.contains(&Level::Node) {
+            families.extend(node_families(&books.zones));
+        }
+        if self.levels.contains(&Level::Pod) {
+            families.push(counter(
+                "hxmlops_pod_energy_joules_total",
+                "Active energy of a pod or exec group.",
+                by_zone(&books.pods, &books.zones, |key| {
+                    vec![
+                        ("namespace", &key.namespace),
+                        ("pod", &key.pod),
+                        ("workflow", &key.workflow),
+                        ("stage", &key.stage),
+                    ]
+                }),
+            ));
+            families.push(counter(
+                "hxmlops_pod_cpu_seconds_total",
+                "CPU time of a pod or exec group.",
+                books.pods.iter().map(|(key, entry)| {
+                    let labels: Vec<(&str, &str)> = vec![
+                        ("namespace", &key.namespace),
+                        ("pod", &key.pod),
+                        ("workflow", &key.workflow),
+                        ("stage", &key.stage),
+                    ];
+                    (labels, entry.cpu_ns as f64 / 1e9)
+                }),
+            ));
+        }
+        if self.levels.contains(&Level::Container) {
+            families.push(counter(
+                "hxmlops_container_energy_joules_total",
+                "Active energy of a container.",
+                by_zone(&books.containers, &books.zones, |key| {
+                    vec![
+                        ("namespace", &key.namespace),
+                        ("pod", &key.pod),
+                        ("container", &key.container),
+                    ]
+                }),
+            ));
+        }
+        if self.levels.contains(&Level::Process) {
+            families.push(counter(
+                "hxmlops_process_energy_joules_total",
+                "Active energy of a process; those that no longer find room are together in comm=\"other\".",
+                by_zone(&books.processes, &books.zones, |key| {
+                    vec![("pid", &key.pid), ("comm", &key.comm), ("namespace", &key.namespace), ("pod", &key.pod)]
+                }),
+            ));
+        }
+        families
+    }
+
+    fn agent_families(&self) -> Vec<MetricFamily> {
+        let books = self.books();
+        let mut families = vec![
+            gauge(
+                "hxmlops_agent_build_info",
+                "Version of the agent.",
+                [(vec![("version", env!("CARGO_PKG_VERSION"))], 1.0)],
+            ),
+            gauge(
+                "hxmlops_agent_usage_info",
+                "Who counts CPU time: ebpf or accounting.",
+                [(vec![("source", books.usage_source)], 1.0)],
+            ),
+            gauge(
+                "hxmlops_agent_source_info",
+                "Where a zone's energy comes from.",
+                books.zones.iter().map(|zone| {
+                    (
+                        vec![
+                            ("zone", &*zone.name),
+                            ("source", zone.sensor),
+                            ("basis", zone.basis),
+                            ("detail", &*zone.source),
+                        ],
+                        1.0,
+                    )
+                }),
+            ),
+            gauge(
+                "hxmlops_agent_source_up",
+                "Whether the zone's last reading was good.",
+                books.zones.iter().map(|zone| {
+                    (
+                        vec![("zone", &*zone.name), ("source", zone.sensor)],
+                        f64::from(u8::from(zone.up)),
+                    )
+                }),
+            ),
+            counter(
+                "hxmlops_agent_samples_total",
+                "Intervals by what happened to the zone's counter.",
+                books.zones.iter().flat_map(|zone| {
+                    zone.outcomes.iter().map(|(outcome, &count)| {
+                        (
+                            vec![("zone", &*zone.name), ("outcome", outcome)],
+                            count as f64,
+                        )
+                    })
+                }),
+            ),
+            counter(
+                "hxmlops_agent_unresolved_cgroups_total",
+                "Cgroups that were gone before their path was known; their energy is the system's.",
+                [(vec![], books.unresolved_cgroups as f64)],
+            ),
+            counter(
+                "hxmlops_agent_cut_series_total",
+                "Bookings that found no room of their own and went to \"other\".",
+                [
+                    ("pod", books.pods.cut),
+                    ("container", books.containers.cut),
+                    ("process", books.processes.cut),
+                ]
+                .map(|(level, cut)| (vec![("level", level)], cut as f64)),
+            ),
+        ];
+        families.extend(
+            self.uplink
+                .as_deref()
+                .map(uplink_families)
+                .into_iter()
+                .flatten(),
+        );
+        families
+    }
+}
+
+fn node_families(zones: &[ZoneSums]) -> Vec<MetricFamily> {
+    let additive = |energy: fn(&ZoneSums) -> Energy| {
+        let additive = zones.iter().filter(|zone| zone.parent.is_empty());
+        additive.map(move |zone| -> Series<'_> {
+            (
+                vec![("zone", &zone.name), ("basis", zone.basis)],
+                energy(zone).joules(),
+            )
+        })
+    };
+    let nested = zones.iter().filter(|zone| !zone.parent.is_empty());
+    vec![
+        counter(
+            "hxmlops_node_energy_joules_total",
+            "Energy of an additive zone: workloads, system and idle. The zones sum to the node.",
+            additive(|zone| zone.measured),
+        ),
+        counter(
+            "hxmlops_node_idle_energy_joules_total",
+            "The part of the zone's energy that it uses when nothing runs.",
+            additive(|zone| zone.idle),
+        ),
+        counter(
+            "hxmlops_node_system_energy_joules_total",
+            "Active energy of what belongs to no workload.",
+            additive(|zone| zone.system),
+        ),
+        counter(
+            "hxmlops_node_nested_energy_joules_total",
+            "Energy of a zone that lies inside its parent, or around others: not to be added to any.",
+            nested.map(|zone| {
+                (
+                    vec![
+                        ("zone", &*zone.name),
+                        ("parent", &*zone.parent),
+                        ("basis", zone.basis),
+                    ],
+                    zone.measured.joules(),
+                )
+            }),
+        ),
+    ]
+}
+
+/// One series per key and zone that the key has energy in.
+fn by_zone<'a, K: Clone + Eq + std::hash::Hash>(
+    table: &'a Table<K>,
+    zones: &'a [ZoneSums],
+    labels: impl Fn(&'a K) -> Vec<(&'a str, &'a String)>,
+) -> Vec<Series<'a>> {
+    let mut series = Vec::new();
+    for (
+        key,
+        Entry {
+            zones: energies, ..
+        },
+    ) in table.iter()
+    {
+        for (zone, energy) in zones.iter().zip(energies) {
+            let own = labels(key)
+                .into_iter()
+                .map(|(name, value)| (name, value.as_str()));
+            series.push((
+                own.chain([("zone", &*zone.name), ("basis", zone.basis)])
+                    .collect(),
+                energy.joules(),
+            ));
+        }
+    }
+    series
+}
+
+fn uplink_families(uplink: &Uplink) -> Vec<MetricFamily> {
+    let counts = &uplink.counts;
+    let joules = |counted: &AtomicU64| Energy::from_microjoules(counted.load(Relaxed)).joules();
+    let number = |counted: &AtomicU64| counted.load(Relaxed) as f64;
+    let (batches, bytes) = uplink.waiting();
+    vec![
+        counter(
+            "hxmlops_agent_batches_total",
+            "Batches by what became of them.",
+            [
+                (
+                    vec![("result", "acknowledged")],
+                    number(&counts.acknowledged),
+                ),
+                (vec![("result", "refused")], number(&counts.refused)),
+                (vec![("result", "dropped")], number(&counts.dropped)),
+            ],
+        ),
+        counter(
+            "hxmlops_agent_batch_retries_total",
+            "Requests that failed and were made again.",
+            [(vec![], number(&counts.retries))],
+        ),
+        counter(
+            "hxmlops_agent_dropped_joules_total",
+            "Energy that did not reach the ledger.",
+            [
+                (vec![("reason", "refused")], joules(&counts.refused_uj)),
+                (vec![("reason", "queue_full")], joules(&counts.dropped_uj)),
+            ],
+        ),
+        gauge(
+            "hxmlops_agent_spool_batches",
+            "Batches that wait to be sent.",
+            [(vec![], batches as f64)],
+        ),
+        gauge(
+            "hxmlops_agent_spool_bytes",
+            "Size of the batches that wait to be sent.",
+            [(vec![], bytes as f64)],
+        ),
+    ]
+}

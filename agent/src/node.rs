@@ -1,0 +1,214 @@
+//! The node as the agent sees it: its zones with what is known of each, and who runs on it.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use tracing::{info, warn};
+use wire::Energy;
+
+use crate::cgroup::hierarchy::Hierarchies;
+use crate::config::{Config, UsageSource};
+use crate::identity::Identities;
+use crate::idle::IdlePower;
+use crate::sample::{Sample, Sampler};
+use crate::sensor::worker::{Worker, read_all};
+use crate::sensor::{Finding, Reading, SensorError, Zone, select};
+use crate::usage::accounting::Accounting;
+use crate::usage::ebpf::{DEFAULT_TASKS, EbpfUsage};
+use crate::usage::{Usage, UsageInterval};
+
+/// One zone and what was learned of it.
+#[derive(Debug)]
+pub struct ZoneState {
+    /// What it is.
+    pub zone: Zone,
+    /// Its sensor, as `--power` names it.
+    pub sensor: &'static str,
+    /// Its idle power.
+    pub idle: IdlePower,
+    sampler: Sampler,
+    failing: bool,
+}
+
+impl ZoneState {
+    fn new(zone: Zone, sensor: &'static str) -> Self {
+        Self {
+            idle: IdlePower::new(zone.idle),
+            zone,
+            sensor,
+            sampler: Sampler::default(),
+            failing: false,
+        }
+    }
+
+    /// The counter as it was last read.
+    #[must_use]
+    pub fn last_reading(&self) -> Option<Reading> {
+        self.sampler.last()
+    }
+
+    fn sample(&mut self, reading: &Result<Reading, SensorError>) -> Sample {
+        match reading {
+            Err(error) if !self.failing => warn!(zone = %self.zone, "no reading: {error}"),
+            Ok(_) if self.failing => info!(zone = %self.zone, "readings are back"),
+            _ => {}
+        }
+        self.failing = reading.is_err();
+        self.sampler.sample(reading, self.zone.range_uj)
+    }
+}
+
+/// Everything that is read on this node.
+pub struct Node {
+    /// Zones, in the order of their sensors.
+    pub zones: Vec<ZoneState>,
+    /// Who the CPU time belongs to.
+    pub identities: Identities,
+    workers: Vec<Worker>,
+    usage: Box<dyn Usage>,
+    usage_failing: bool,
+    sensor_timeout: Duration,
+}
+
+impl Node {
+    /// Finds sensors, a counter of CPU time and the cgroup trees, and takes the first readings.
+    ///
+    /// # Errors
+    /// Where there is nothing to measure with: no power source, no CPU time.
+    pub fn find(config: &Config) -> anyhow::Result<Self> {
+        let hierarchies = hierarchies(config)?;
+        let usage = usage(config, &hierarchies)?;
+        let selection = select(&config.power, &config.proc_root, &config.sys_root);
+        if selection.sensors.is_empty() {
+            anyhow::bail!("no power source: {}", reasons(&selection.findings));
+        }
+        let workers = selection
+            .sensors
+            .into_iter()
+            .map(Worker::start)
+            .collect::<Result<Vec<_>, _>>();
+        let workers = workers.context("cannot start a thread for a sensor")?;
+        let zones: Vec<ZoneState> = workers
+            .iter()
+            .flat_map(|worker| {
+                worker
+                    .zones()
+                    .iter()
+                    .map(|zone| ZoneState::new(zone.clone(), worker.name()))
+            })
+            .collect();
+        let mut node = Self {
+            zones: without_repeated(zones)?,
+            identities: Identities::new(&config.proc_root, hierarchies),
+            workers,
+            usage,
+            usage_failing: false,
+            sensor_timeout: (config.interval / 2).min(Duration::from_secs(2)),
+        };
+        node.sample();
+        node.read_usage();
+        Ok(node)
+    }
+
+    /// Who counts CPU time.
+    #[must_use]
+    pub fn usage_name(&self) -> &'static str {
+        self.usage.name()
+    }
+
+    /// Reads every sensor and judges each zone's reading, in the order of [`Node::zones`].
+    pub fn sample(&mut self) -> Vec<Sample> {
+        let readings = read_all(&mut self.workers, self.sensor_timeout)
+            .into_iter()
+            .flatten();
+        self.zones
+            .iter_mut()
+            .zip(readings)
+            .map(|(zone, reading)| zone.sample(&reading))
+            .collect()
+    }
+
+    /// CPU time since the last call; nothing where it cannot be read, so that all energy is the system's.
+    pub fn read_usage(&mut self) -> UsageInterval {
+        let usage = self.usage.read();
+        if let Err(error) = &usage
+            && !self.usage_failing
+        {
+            warn!("{error}; until it can, all active energy is booked to the system");
+        }
+        self.usage_failing = usage.is_err();
+        usage.unwrap_or_default()
+    }
+
+    /// Idle energy in what a zone used, after learning from it.
+    pub fn idle_part(&mut self, zone: usize, sample: Sample, utilisation: f64) -> Energy {
+        let idle = &mut self.zones[zone].idle;
+        idle.observe(sample.energy, sample.elapsed_ns, utilisation);
+        idle.idle_part(sample.energy, sample.elapsed_ns)
+    }
+}
+
+/// The trees that were named, or else found.
+///
+/// # Errors
+/// Where there is none to be found.
+pub fn hierarchies(config: &Config) -> anyhow::Result<Hierarchies> {
+    match &config.cgroup_root {
+        Some(root) => Hierarchies::at(root),
+        None => Hierarchies::find(&config.proc_root),
+    }
+}
+
+fn usage(config: &Config, hierarchies: &Hierarchies) -> anyhow::Result<Box<dyn Usage>> {
+    let accounting = || -> anyhow::Result<Box<dyn Usage>> {
+        Ok(Box::new(Accounting::new(
+            &config.proc_root,
+            hierarchies.clone(),
+        )?))
+    };
+    if config.usage == UsageSource::Accounting {
+        return accounting();
+    }
+    match EbpfUsage::load(&config.sys_root, DEFAULT_TASKS) {
+        Ok(ebpf) => Ok(Box::new(ebpf)),
+        Err(error) if config.usage == UsageSource::Ebpf => Err(error).context("--usage ebpf"),
+        Err(error) => {
+            warn!(
+                "no eBPF: {error}; CPU time comes from cgroup accounting and /proc, which misses short processes"
+            );
+            accounting()
+        }
+    }
+}
+
+/// Two sensors for one zone would count its energy twice.
+fn without_repeated(zones: Vec<ZoneState>) -> anyhow::Result<Vec<ZoneState>> {
+    for (index, state) in zones.iter().enumerate() {
+        if let Some(other) = zones[..index]
+            .iter()
+            .find(|other| other.zone.name == state.zone.name)
+        {
+            anyhow::bail!(
+                "--power {},{} both give zone {}: its energy would count twice; choose one",
+                other.sensor,
+                state.sensor,
+                state.zone
+            );
+        }
+    }
+    Ok(zones)
+}
+
+/// Why no source was found, for one line.
+#[must_use]
+pub fn reasons(findings: &[Finding]) -> String {
+    let reason = |finding: &Finding| {
+        let error = finding.found.as_ref().err()?;
+        Some(format!("{}: {error}", finding.source.name()))
+    };
+    findings
+        .iter()
+        .filter_map(reason)
+        .collect::<Vec<_>>()
+        .join("; ")
+}

@@ -1,0 +1,149 @@
+//! One joule's way through the agent, and the loop that walks it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::time::{MissedTickBehavior, interval_at};
+use tokio_util::sync::CancellationToken;
+use wire::v1::Workload;
+
+use crate::attribution::{Shares, attribute};
+use crate::batch::Batcher;
+use crate::clock::{Clock, Moment};
+use crate::http::Health;
+use crate::metrics::Metrics;
+use crate::node::Node;
+use crate::parties::Parties;
+use crate::sample::Sample;
+use crate::uplink::Uplink;
+
+/// What became of each zone's energy in one interval.
+#[derive(Debug)]
+pub struct Record {
+    /// Its start, by the wall clock.
+    pub start_unix_ms: i64,
+    /// Its length by time since boot.
+    pub duration_ns: u64,
+    /// Who ran.
+    pub parties: Parties,
+    /// In the order of the node's zones.
+    pub zones: Vec<ZoneRecord>,
+}
+
+/// One zone's part of a [`Record`].
+#[derive(Debug)]
+pub struct ZoneRecord {
+    /// What was measured, or why nothing was.
+    pub sample: Sample,
+    /// Where it went; for a nested zone nowhere, since its energy is its parent's.
+    pub shares: Option<Shares>,
+    /// The idle power is still the model's seed.
+    pub idle_seeded: bool,
+}
+
+/// Measures one interval, from `start` to `end`.
+pub fn measure(node: &mut Node, start: Moment, end: Moment) -> Record {
+    // 1 and 2. Counters, and what each difference means.
+    let samples = node.sample();
+    // 3. Who used the CPUs meanwhile.
+    let usage = node.read_usage();
+    // 5. Which workloads they are.
+    let parties = node.identities.group(&usage);
+    // 4. Each zone's energy, split among them.
+    let utilisation = usage.utilisation();
+    let zones = samples
+        .into_iter()
+        .enumerate()
+        .map(|(zone, sample)| split(node, zone, sample, &parties, utilisation));
+    Record {
+        start_unix_ms: end.unix_ms - ((end.boottime_ns - start.boottime_ns) / 1_000_000) as i64,
+        duration_ns: end.boottime_ns - start.boottime_ns,
+        zones: zones.collect(),
+        parties,
+    }
+}
+
+fn split(
+    node: &mut Node,
+    zone: usize,
+    sample: Sample,
+    parties: &Parties,
+    utilisation: f64,
+) -> ZoneRecord {
+    let state = &node.zones[zone];
+    if !state.zone.parent.is_empty() {
+        return ZoneRecord {
+            sample,
+            shares: None,
+            idle_seeded: false,
+        };
+    }
+    let (workloads, system) = parties.cpu_ns(state.zone.package);
+    let idle = node.idle_part(zone, sample, utilisation);
+    let shares = attribute(sample.energy, idle, &workloads, system);
+    ZoneRecord {
+        sample,
+        shares: Some(shares),
+        idle_seeded: node.zones[zone].idle.is_seeded(),
+    }
+}
+
+/// Measures every `period` until told to stop, and once more then, so that no energy is left behind.
+pub async fn run(
+    mut node: Node,
+    period: Duration,
+    metrics: Arc<Metrics>,
+    health: Arc<Health>,
+    mut outgoing: Option<(Batcher, Arc<Uplink>)>,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    let mut clock = Clock::default();
+    let mut start = clock.now();
+    let mut ticks = interval_at(tokio::time::Instant::now() + period, period);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut stopping = false;
+    while !stopping {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = shutdown.cancelled() => stopping = true,
+        }
+        let end = clock.now();
+        let (returned, record, took) = tokio::task::spawn_blocking(move || {
+            let began = Instant::now();
+            let record = measure(&mut node, start, end);
+            (node, record, began.elapsed())
+        })
+        .await?;
+        (node, start) = (returned, end);
+        metrics.book(&node, &record, took);
+        health.tick();
+        // 6 and 7. Packed, and sent.
+        if let Some((batcher, uplink)) = &mut outgoing {
+            uplink.send(batcher.pack(&node, &record));
+        }
+    }
+    Ok(())
+}
+
+/// How /metrics and logs name a workload that has no names yet: (namespace, pod, container).
+#[must_use]
+pub fn names(workload: &Workload) -> (&str, &str, &str) {
+    if workload.kind() == wire::v1::WorkloadKind::Exec {
+        return (
+            wire::exec_group::DIRECTORY,
+            &workload.run,
+            &workload.container_id,
+        );
+    }
+    let pod = if workload.pod.is_empty() {
+        &workload.pod_uid
+    } else {
+        &workload.pod
+    };
+    let container = if workload.container.is_empty() {
+        &workload.container_id
+    } else {
+        &workload.container
+    };
+    (&workload.namespace, pod, container)
+}

@@ -1,0 +1,120 @@
+//! Energy counters: what there is to read on this node, and reading it.
+//!
+//! A sensor gives cumulative counters and nothing else; differences, wraps and resets are judged in
+//! [`crate::sample`]. Each sensor is one file here and one line in [`select`].
+
+use std::fmt;
+use std::path::Path;
+
+use rustix::time::{ClockId, clock_gettime};
+use wire::v1::Basis;
+
+pub mod model;
+pub mod powercap;
+pub mod select;
+pub mod worker;
+
+pub use select::{Finding, Selection, select};
+
+/// One zone that a sensor reads: a powercap directory, a modelled part of the machine, later a GPU.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Zone {
+    /// package-0, dram-0, core-0, psys: unique on the node.
+    pub name: String,
+    /// The zone that it lies inside; empty where it is additive.
+    pub parent: String,
+    /// Read or computed.
+    pub basis: Basis,
+    /// CPU package whose work drives it; `None` where it is the whole node's.
+    pub package: Option<u16>,
+    /// The counter's range in microjoules, after which it starts again at 0; `None` where it never wraps.
+    pub range_uj: Option<u64>,
+    /// Where idle power is computed and not learned, its watts.
+    pub idle: IdleSource,
+    /// Where it is read from, for people: a path, or the model's parameters.
+    pub source: String,
+}
+
+/// What is known of a zone's idle power before any was seen.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum IdleSource {
+    /// This is the zone's idle power, by the same model that gives its energy.
+    Exact(f64),
+    /// The model's figure for this machine; to be learned.
+    Seed(f64),
+}
+
+/// A cumulative counter and the time of its reading.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reading {
+    /// The counter, in microjoules.
+    pub counter_uj: u64,
+    /// CLOCK_BOOTTIME when it was read.
+    pub boottime_ns: u64,
+}
+
+/// Why a zone has no reading.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SensorError {
+    /// It is not there (any more).
+    #[error("{0} is not there")]
+    Absent(String),
+    /// It is there and could not be read.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// A source of energy counters. Calls may block.
+pub trait Sensor: Send {
+    /// As `--power` names it.
+    fn name(&self) -> &'static str;
+
+    /// Its zones, in the order in which [`Sensor::read`] gives their readings.
+    fn zones(&self) -> &[Zone];
+
+    /// One reading per zone.
+    fn read(&mut self) -> Vec<Result<Reading, SensorError>>;
+}
+
+/// Nanoseconds since boot, suspended time included.
+#[must_use]
+pub fn boottime_ns() -> u64 {
+    let now = clock_gettime(ClockId::Boottime);
+    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
+}
+
+/// Reads a small file without the white space around it.
+pub(crate) fn read_trimmed(path: &Path) -> Result<String, SensorError> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(text.trim().to_owned()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Err(SensorError::Absent(show(path)))
+        }
+        Err(error) => Err(SensorError::Failed(format!(
+            "cannot read {}: {error}",
+            show(path)
+        ))),
+    }
+}
+
+/// Reads a file that holds one unsigned number.
+pub(crate) fn read_number(path: &Path) -> Result<u64, SensorError> {
+    let text = read_trimmed(path)?;
+    text.parse().map_err(|_| {
+        SensorError::Failed(format!(
+            "{} is no number: {:.40}",
+            show(path),
+            text.escape_debug()
+        ))
+    })
+}
+
+fn show(path: &Path) -> String {
+    path.display().to_string()
+}
+
+impl fmt::Display for Zone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
+}

@@ -1,0 +1,147 @@
+//! RAPL zones as the kernel lays them out: present, absent, unreadable, garbage.
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use agent::sensor::model::Machine;
+use agent::sensor::powercap::Powercap;
+use agent::sensor::{IdleSource, Sensor, SensorError};
+
+fn machine() -> Machine {
+    Machine::find(Path::new("/proc")).unwrap()
+}
+
+fn fixture() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/powercap-two-sockets")
+}
+
+/// A copy that a test may spoil.
+fn copy() -> tempfile::TempDir {
+    let copy = tempfile::tempdir().unwrap();
+    let status = std::process::Command::new("cp")
+        .arg("-r")
+        .arg(fixture().join("."))
+        .arg(copy.path())
+        .status();
+    assert!(status.unwrap().success());
+    copy
+}
+
+fn counter(root: &Path, zone: &str) -> PathBuf {
+    root.join("class/powercap").join(zone).join("energy_uj")
+}
+
+/// A directory cannot be read as a file, not even by root.
+fn make_unreadable(path: &Path) {
+    fs::remove_file(path).unwrap();
+    fs::create_dir(path).unwrap();
+}
+
+#[test]
+fn two_sockets_give_additive_packages_and_dram_and_nested_cores() {
+    let mut powercap = Powercap::find(&fixture(), &machine()).unwrap();
+    let zones: Vec<(&str, &str, Option<u64>)> = powercap
+        .zones()
+        .iter()
+        .map(|zone| (zone.name.as_str(), zone.parent.as_str(), zone.range_uj))
+        .collect();
+    let package_range = Some(262_143_328_850);
+    let dram_range = Some(65_712_999_613);
+    let expected = [
+        ("package-0", "", package_range),
+        ("core-0", "package-0", package_range),
+        ("dram-0", "", dram_range),
+        ("package-1", "", package_range),
+        ("core-1", "package-1", package_range),
+        ("dram-1", "", dram_range),
+        ("psys", "platform", package_range),
+    ];
+    assert_eq!(zones, expected);
+    let counters: Vec<u64> = powercap
+        .read()
+        .into_iter()
+        .map(|reading| reading.unwrap().counter_uj)
+        .collect();
+    assert_eq!(
+        counters[..3],
+        [118_432_901_554, 70_117_220_013, 9_813_220_447]
+    );
+    assert_eq!(
+        counters[3..],
+        [
+            99_120_443_210,
+            61_998_120_004,
+            8_120_993_111,
+            39_076_786_050
+        ]
+    );
+}
+
+#[test]
+fn idle_power_is_seeded_from_the_model_and_shared_by_the_sockets() {
+    let powercap = Powercap::find(&fixture(), &machine()).unwrap();
+    let seed = |name: &str| match powercap
+        .zones()
+        .iter()
+        .find(|zone| zone.name == name)
+        .unwrap()
+        .idle
+    {
+        IdleSource::Seed(watts) => watts,
+        IdleSource::Exact(watts) => panic!("{watts} W are no seed"),
+    };
+    assert!((seed("package-0") - machine().idle_watts() / 2.0).abs() < 1e-9);
+    assert!((seed("dram-1") - machine().dram_watts() / 2.0).abs() < 1e-9);
+}
+
+#[test]
+fn a_machine_without_rapl_says_so() {
+    let empty = tempfile::tempdir().unwrap();
+    for _ in 0..2 {
+        let error = Powercap::find(empty.path(), &machine()).unwrap_err();
+        let SensorError::Absent(what) = &error else {
+            panic!("{error}")
+        };
+        assert!(what.ends_with("class/powercap/intel-rapl:*"), "{what}");
+        fs::create_dir_all(empty.path().join("class/powercap")).unwrap();
+    }
+}
+
+#[test]
+fn one_zone_that_vanishes_or_shows_garbage_spoils_only_itself() {
+    let tree = copy();
+    let mut powercap = Powercap::find(tree.path(), &machine()).unwrap();
+    fs::write(counter(tree.path(), "intel-rapl:0"), "\u{1}not a number").unwrap();
+    fs::remove_file(counter(tree.path(), "intel-rapl:1")).unwrap();
+    make_unreadable(&counter(tree.path(), "intel-rapl:1:1"));
+
+    let readings = powercap.read();
+    let by_name = |name: &str| {
+        let position = powercap
+            .zones()
+            .iter()
+            .position(|zone| zone.name == name)
+            .unwrap();
+        readings[position].clone()
+    };
+    assert!(
+        matches!(by_name("package-0"), Err(SensorError::Failed(why)) if why.contains("is no number"))
+    );
+    assert!(matches!(by_name("package-1"), Err(SensorError::Absent(_))));
+    assert!(
+        matches!(by_name("dram-1"), Err(SensorError::Failed(why)) if why.contains("cannot read"))
+    );
+    assert!(by_name("dram-0").is_ok() && by_name("core-1").is_ok());
+}
+
+#[test]
+fn a_counter_that_may_not_be_read_is_named() {
+    let tree = copy();
+    make_unreadable(&counter(tree.path(), "intel-rapl:0"));
+    let error = Powercap::find(tree.path(), &machine()).unwrap_err();
+    assert!(
+        error.to_string().contains("intel-rapl:0/energy_uj"),
+        "{error}"
+    );
+}
