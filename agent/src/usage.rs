@@ -1,5 +1,7 @@
 //! What ran in an interval: CPU time per process and cgroup, whoever counted it.
 
+pub mod ebpf;
+
 use std::fmt;
 
 /// CPU time of one process in one cgroup on one package, since the last read.
