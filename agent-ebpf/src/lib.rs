@@ -1,2 +1,131 @@
 //! Layouts of the maps that the kernel side fills and the agent reads.
+//!
+//! Every record has a fixed size, no padding and native byte order: both sides run on the same machine.
 #![no_std]
+
+/// Entries of each of the two hashes where the loader does not ask for another number: keys (process,
+/// package, cgroup) that may be seen between two reads.
+pub const DEFAULT_TASKS: u32 = 65_536;
+
+/// Bytes of a task's name, its closing zero included (the kernel's `TASK_COMM_LEN`).
+pub const COMM_BYTES: usize = 16;
+
+/// What CPU time is counted by.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct TaskKey {
+    /// The process (thread group) in the host's numbering; never 0, which is idle.
+    pub tgid: u32,
+    /// CPU package (socket) that it ran on.
+    pub package: u32,
+    /// Its cgroup's directory in the unified hierarchy (inode number).
+    pub cgroup_id: u64,
+}
+
+/// CPU time of one [`TaskKey`] in one window.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TaskTime {
+    /// CPU time.
+    pub cpu_ns: u64,
+    /// 1 when `comm` is the name of the thread group's leader, 0 when it is that of another thread.
+    pub comm_is_leaders: u64,
+    /// Name, filled with zeroes.
+    pub comm: [u8; COMM_BYTES],
+}
+
+/// Where the time of one CPU went in one window: `tasks_ns + idle_ns + lost_ns` is `end_ns - start_ns`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CpuTime {
+    /// Begin of the window on this CPU (`CLOCK_MONOTONIC`).
+    pub start_ns: u64,
+    /// Last event of the window on this CPU, same clock.
+    pub end_ns: u64,
+    /// Time that went into the hash.
+    pub tasks_ns: u64,
+    /// Time of the idle task.
+    pub idle_ns: u64,
+    /// Time of tasks for which the hash had no room.
+    pub lost_ns: u64,
+}
+
+impl CpuTime {
+    /// How long the window was on this CPU.
+    #[must_use]
+    pub const fn elapsed_ns(&self) -> u64 {
+        self.end_ns - self.start_ns
+    }
+
+    /// Time that no counter has; 0 unless the accounting is wrong.
+    #[must_use]
+    pub const fn missing_ns(&self) -> i64 {
+        let counted_ns = self.tasks_ns + self.idle_ns + self.lost_ns;
+        self.elapsed_ns().wrapping_sub(counted_ns).cast_signed()
+    }
+}
+
+/// State of one CPU. The CPU itself is its only writer once the programs are attached.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CpuSlot {
+    /// Number of the window that this CPU is in; 0 before its first event.
+    pub window: u64,
+    /// The CPU's package, written by the loader.
+    pub package: u64,
+    /// By the window's lowest bit, as the hashes are.
+    pub time: [CpuTime; 2],
+}
+
+impl CpuSlot {
+    /// Time of this CPU in `window`, given that the CPU was told to leave it: `None` when it did not run
+    /// in it, which is so of a CPU that was offline all along.
+    #[must_use]
+    pub fn time_in(&self, window: u64) -> Option<CpuTime> {
+        // A CPU that went offline within the window stays in it.
+        let was_there = self.window == window || self.window == window + 1;
+        was_there.then(|| self.time[parity(window)])
+    }
+}
+
+/// Which hash, and which part of a [`CpuSlot`], a window uses.
+#[inline(always)]
+#[must_use]
+pub const fn parity(window: u64) -> usize {
+    (window & 1) as usize
+}
+
+const _: () = {
+    assert!(size_of::<TaskKey>() == 16);
+    assert!(size_of::<TaskTime>() == 32);
+    assert!(size_of::<CpuTime>() == 40);
+    assert!(size_of::<CpuSlot>() == 96);
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_answers_only_for_windows_that_its_cpu_was_in() {
+        let time = |tasks_ns| CpuTime {
+            tasks_ns,
+            ..CpuTime::default()
+        };
+        let slot = CpuSlot {
+            window: 8,
+            package: 0,
+            time: [time(80), time(70)],
+        };
+        for (window, expected) in [
+            (6, None),
+            (7, Some(70)),
+            (8, Some(80)),
+            (9, None),
+            (10, None),
+        ] {
+            let tasks_ns = slot.time_in(window).map(|time| time.tasks_ns);
+            assert_eq!(tasks_ns, expected, "window {window}");
+        }
+    }
+}

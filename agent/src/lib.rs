@@ -6,6 +6,7 @@
 
 pub mod attribution;
 pub mod batch;
+pub mod capability;
 pub mod cgroup;
 pub mod check;
 pub mod clock;

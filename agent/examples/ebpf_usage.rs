@@ -1,0 +1,24 @@
+//! Counts CPU time with eBPF until its standard input ends, then prints the totals.
+//!
+//! Says `counting` once it does. The tests run it with fewer capabilities, the benches beside a load.
+
+use std::io::{self, Read as _};
+use std::path::Path;
+
+use agent::usage::Usage as _;
+use agent::usage::ebpf::{DEFAULT_TASKS, EbpfUsage};
+
+fn main() -> anyhow::Result<()> {
+    let mut usage = EbpfUsage::load(Path::new("/sys"), DEFAULT_TASKS)?;
+    println!("counting");
+    io::stdin().read_to_end(&mut Vec::new())?;
+    let interval = usage.read()?;
+    let tasks_ns: u64 = interval.rows.iter().map(|row| row.cpu_ns).sum();
+    println!(
+        "rows {} tasks_ns {tasks_ns} idle_ns {} lost_ns {}",
+        interval.rows.len(),
+        interval.idle_ns,
+        interval.lost_ns
+    );
+    Ok(())
+}

@@ -1,0 +1,189 @@
+//! CPU time by process, cgroup and package, exact to the task switch, counted in the kernel.
+//!
+//! The kernel side (crate `agent-ebpf`) fills one of two hashes. A read begins a new window, has every
+//! online CPU leave the old one, and then empties the old window's hash, to which nobody writes any more.
+
+mod drain;
+mod load;
+mod topology;
+
+use std::mem;
+use std::os::fd::AsFd as _;
+use std::path::Path;
+
+use agent_ebpf::{CpuTime, TaskKey, TaskTime, parity};
+use aya::Ebpf;
+use aya::maps::{Array, MapData, PerCpuArray};
+use aya::programs::{ProgramError, RawTracePoint};
+use aya::{RawTracePointRunOptions, TestRun as _};
+
+use self::drain::{Batch, Slot};
+use super::{CgroupRef, Usage, UsageError, UsageInterval, UsageRow};
+
+pub use self::load::LoadError;
+pub use agent_ebpf::DEFAULT_TASKS;
+
+const NAME: &str = "ebpf";
+
+/// The loaded programs and their maps; dropping it removes them from the kernel.
+pub struct EbpfUsage {
+    programs: Ebpf,
+    window_map: Array<MapData, u64>,
+    slots: PerCpuArray<MapData, Slot>,
+    /// By a window's parity.
+    tasks: [MapData; 2],
+    /// The window that the next read closes.
+    window: u64,
+    batch: Batch,
+    /// Rows of the window that is being closed: a read that fails half-way leaves them to the next.
+    rows: Vec<UsageRow>,
+    cpus: Vec<CpuWindow>,
+}
+
+/// Where the time of one CPU went, between two reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CpuWindow {
+    /// The CPU's number.
+    pub cpu: usize,
+    /// Its time, in parts.
+    pub time: CpuTime,
+}
+
+impl EbpfUsage {
+    /// Loads the programs into the running kernel and begins to count. `sys_root` is where sysfs is
+    /// (`/sys`), for the CPUs' packages; `tasks` is how many keys (process, package, cgroup) may be seen
+    /// between two reads ([`DEFAULT_TASKS`]); the kernel takes about 110 bytes for each, twice.
+    ///
+    /// # Errors
+    /// [`LoadError`] says what is missing and what to do.
+    pub fn load(sys_root: &Path, tasks: u32) -> Result<Self, LoadError> {
+        load::load(sys_root, tasks)
+    }
+
+    /// Each CPU's time between the last two reads, the offline ones left out.
+    #[must_use]
+    pub fn cpus(&self) -> &[CpuWindow] {
+        &self.cpus
+    }
+
+    /// Begins a window and has every online CPU enter it. It may be repeated after it failed.
+    fn begin(&mut self, window: u64) -> Result<(), UsageError> {
+        self.window_map.set(0, window, 0).map_err(failed)?;
+        let flush = self.programs.program("flush").map(TryInto::try_into);
+        let flush: &RawTracePoint = match flush {
+            Some(program) => program.map_err(failed)?,
+            None => return Err(UsageError::new(NAME, "the object has no program 'flush'")),
+        };
+        for cpu in aya::util::online_cpus().map_err(|(path, error)| failed(Named(path, error)))? {
+            flush_cpu(flush, cpu).map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    fn drain(&mut self, window: u64) -> Result<(), UsageError> {
+        let map = self.tasks[parity(window)].fd().as_fd();
+        let rows = &mut self.rows;
+        self.batch
+            .drain(map, |key, time| rows.push(row(key, time)))
+            .map_err(|error| failed(Named("BPF_MAP_LOOKUP_AND_DELETE_BATCH", error)))
+    }
+
+    fn times(&self, window: u64) -> Result<Vec<CpuWindow>, UsageError> {
+        let slots = self.slots.get(&0, 0).map_err(failed)?;
+        let times = slots.iter().map(|slot| slot.0.time_in(window));
+        let windows = times.enumerate().filter_map(|(cpu, time)| {
+            let time = time?;
+            Some(CpuWindow { cpu, time })
+        });
+        Ok(windows.collect())
+    }
+}
+
+impl Usage for EbpfUsage {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn read(&mut self) -> Result<UsageInterval, UsageError> {
+        let closing = self.window;
+        self.begin(closing + 1)?;
+        self.drain(closing)?;
+        self.cpus = self.times(closing)?;
+        self.window = closing + 1;
+        Ok(UsageInterval {
+            rows: mem::take(&mut self.rows),
+            idle_ns: self.cpus.iter().map(|cpu| cpu.time.idle_ns).sum(),
+            lost_ns: self.cpus.iter().map(|cpu| cpu.time.lost_ns).sum(),
+            by_package: true,
+        })
+    }
+}
+
+/// Has one CPU leave its window. A CPU that went offline meanwhile is done already.
+fn flush_cpu(flush: &RawTracePoint, cpu: u32) -> Result<(), ProgramError> {
+    let on_cpu = RawTracePointRunOptions {
+        cpu: Some(cpu),
+        ..RawTracePointRunOptions::new()
+    };
+    match flush.test_run(on_cpu) {
+        Err(ProgramError::SyscallError(error))
+            if error.io_error.raw_os_error() == Some(libc::ENXIO) =>
+        {
+            Ok(())
+        }
+        result => result.map(drop),
+    }
+}
+
+fn row(key: &TaskKey, time: &TaskTime) -> UsageRow {
+    UsageRow {
+        tgid: key.tgid,
+        cgroup: CgroupRef::Id(key.cgroup_id),
+        package: u16::try_from(key.package).unwrap_or_default(),
+        cpu_ns: time.cpu_ns,
+        comm: comm(&time.comm),
+    }
+}
+
+/// A name in at most as many bytes: what is no UTF-8 becomes question marks.
+fn comm(bytes: &[u8]) -> String {
+    let name = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
+    str::from_utf8(name).map_or_else(
+        |_| {
+            let ascii = name
+                .iter()
+                .map(|byte| if byte.is_ascii() { *byte } else { b'?' });
+            ascii.map(char::from).collect()
+        },
+        str::to_owned,
+    )
+}
+
+/// A failed call and what it was, in one line.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}: {1}")]
+struct Named(&'static str, #[source] std::io::Error);
+
+/// An error with its causes, in one line.
+fn failed(error: impl std::error::Error) -> UsageError {
+    UsageError::new(NAME, load::with_causes(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::comm;
+
+    #[test]
+    fn names_end_at_their_zero_and_never_grow() {
+        for (bytes, expected) in [
+            (&b"true\0\0\0\0"[..], "true"),
+            (b"", ""),
+            (b"\0rest", ""),
+            (b"fifteen--bytes-", "fifteen--bytes-"),
+            ("z\u{e9}ro\0".as_bytes(), "z\u{e9}ro"),
+            (b"cut\xc3\0", "cut?"),
+        ] {
+            assert_eq!(comm(bytes), expected);
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! The eBPF programs in this machine's kernel, against the kernel's own accounting. Needs root.
+#![allow(clippy::unwrap_used)]
+
+use std::io::Write as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::{env, fs, process};
+
+use agent::usage::ebpf::{DEFAULT_TASKS, EbpfUsage};
+use agent::usage::{CgroupRef, Usage as _, UsageInterval, UsageRow};
+
+/// A cgroup in the unified hierarchy, removed at the end.
+struct Cgroup {
+    path: PathBuf,
+}
+
+impl Cgroup {
+    fn new(name: &str) -> Self {
+        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+        let mount = mounts.lines().find(|line| line.contains(" - cgroup2 "));
+        let mount = mount.expect("a cgroup2 mount").split(' ').nth(4).unwrap();
+        let name = format!("hxmlops-ebpf-test-{name}-{}", process::id());
+        let path = Path::new(mount).join(name);
+        fs::create_dir(&path).expect("root, and a writable cgroup2 mount");
+        Self { path }
+    }
+
+    fn id(&self) -> u64 {
+        fs::metadata(&self.path).unwrap().ino()
+    }
+
+    /// What the kernel itself counted.
+    fn cpu_ns(&self) -> u64 {
+        let stat = fs::read_to_string(self.path.join("cpu.stat")).unwrap();
+        let usage = stat.lines().find_map(|l| l.strip_prefix("usage_usec "));
+        usage.unwrap().parse::<u64>().unwrap() * 1000
+    }
+
+    /// A shell in this cgroup that runs `script` as soon as it is told to.
+    fn shell(&self, script: &str) -> Child {
+        let procs = self.path.join("cgroup.procs");
+        let script = format!("echo 0 > {}; read go; {script}", procs.display());
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &script]).stdin(Stdio::piped());
+        let child = shell.spawn().unwrap();
+        let pid = child.id().to_string();
+        // The shell moves itself, so that nothing of it is counted before.
+        while !fs::read_to_string(&procs).unwrap().contains(&pid) {
+            std::thread::yield_now();
+        }
+        child
+    }
+}
+
+impl Drop for Cgroup {
+    fn drop(&mut self) {
+        // What a failed test left behind; a kernel before 5.14 has no such file.
+        let _ = fs::write(self.path.join("cgroup.kill"), "1");
+        // A process that has ended may still be leaving its cgroup.
+        while let Err(error) = fs::remove_dir(&self.path) {
+            assert_eq!(error.kind(), std::io::ErrorKind::ResourceBusy, "{error}");
+            std::thread::yield_now();
+        }
+    }
+}
+
+fn load(tasks: u32) -> EbpfUsage {
+    EbpfUsage::load(Path::new("/sys"), tasks)
+        .unwrap_or_else(|error| panic!("eBPF does not load here: {error}"))
+}
+
+fn run(mut shell: Child) {
+    shell.stdin.take().unwrap().write_all(b"go\n").unwrap();
+    assert!(shell.wait().unwrap().success());
+}
+
+fn rows_of(interval: &UsageInterval, cgroup: &Cgroup) -> Vec<UsageRow> {
+    let mut rows = interval.rows.clone();
+    rows.retain(|row| row.cgroup == CgroupRef::Id(cgroup.id()));
+    rows
+}
+
+fn sum_ns(rows: &[UsageRow]) -> u64 {
+    rows.iter().map(|row| row.cpu_ns).sum()
+}
+
+/// On each CPU the parts are the time that passed; in all, the rows are the tasks' part.
+fn assert_conserved(usage: &EbpfUsage, interval: &UsageInterval) {
+    assert!(!usage.cpus().is_empty());
+    for cpu in usage.cpus() {
+        assert_eq!(cpu.time.missing_ns(), 0, "{cpu:?}");
+        assert!(cpu.time.elapsed_ns() > 0, "{cpu:?}");
+    }
+    let of_tasks: u64 = usage.cpus().iter().map(|cpu| cpu.time.tasks_ns).sum();
+    assert_eq!(sum_ns(&interval.rows), of_tasks);
+}
+
+#[test]
+fn five_hundred_short_processes_are_counted_as_the_kernel_counts_them() {
+    let cgroup = Cgroup::new("true");
+    let shell = cgroup.shell("i=0; while [ $i -lt 500 ]; do /bin/true; i=$((i+1)); done");
+    let mut usage = load(DEFAULT_TASKS);
+    usage.read().unwrap();
+    let before_ns = cgroup.cpu_ns();
+    run(shell);
+    let kernel_ns = cgroup.cpu_ns() - before_ns;
+    let interval = usage.read().unwrap();
+    assert_conserved(&usage, &interval);
+    assert_eq!(interval.lost_ns, 0);
+
+    let rows = rows_of(&interval, &cgroup);
+    let trues = rows.iter().filter(|row| row.comm == "true").count();
+    assert!((500..=500 * 2).contains(&trues), "{trues} rows of `true`");
+    let ours_ns = sum_ns(&rows);
+    let off = ours_ns.abs_diff(kernel_ns) as f64 / kernel_ns as f64;
+    assert!(off < 0.05, "eBPF {ours_ns} ns, kernel {kernel_ns} ns");
+}
+
+#[test]
+fn nothing_is_missing_on_any_cpu_over_many_windows() {
+    let cgroup = Cgroup::new("windows");
+    let mut shell = cgroup.shell("while :; do /bin/true; done");
+    let mut usage = load(DEFAULT_TASKS);
+    shell.stdin.take().unwrap().write_all(b"go\n").unwrap();
+    let mut last_end: Vec<u64> = Vec::new();
+    for _ in 0..50 {
+        let interval = usage.read().unwrap();
+        assert_conserved(&usage, &interval);
+        for (cpu, end_ns) in usage.cpus().iter().zip(&last_end) {
+            assert_eq!(cpu.time.start_ns, *end_ns, "windows follow each other");
+        }
+        last_end = usage.cpus().iter().map(|cpu| cpu.time.end_ns).collect();
+    }
+    shell.kill().unwrap();
+    shell.wait().unwrap();
+}
+
+#[test]
+fn a_process_of_two_milliseconds_is_there_with_its_cgroup() {
+    let cgroup = Cgroup::new("short");
+    let mut usage = load(DEFAULT_TASKS);
+    let shell = cgroup.shell("i=0; while [ $i -lt 4000 ]; do i=$((i+1)); done");
+    let pid = shell.id();
+    run(shell);
+    let interval = usage.read().unwrap();
+    let rows = rows_of(&interval, &cgroup);
+    assert!(!rows.is_empty());
+    for row in &rows {
+        assert_eq!((row.tgid, row.comm.as_str()), (pid, "sh"));
+    }
+    // It is over: the next window knows nothing of it.
+    usage.read().unwrap();
+    let interval = usage.read().unwrap();
+    assert!(rows_of(&interval, &cgroup).is_empty());
+}
+
+#[test]
+fn a_process_is_named_after_what_it_became() {
+    let cgroup = Cgroup::new("exec");
+    let shell = cgroup.shell("exec sleep 0.01");
+    let mut usage = load(DEFAULT_TASKS);
+    run(shell);
+    let interval = usage.read().unwrap();
+    let rows = rows_of(&interval, &cgroup);
+    assert!(!rows.is_empty());
+    for row in &rows {
+        assert_eq!(row.comm, "sleep");
+    }
+}
+
+#[test]
+fn what_a_full_hash_cannot_take_is_lost_and_said_so() {
+    let cgroup = Cgroup::new("full");
+    let shell = cgroup.shell("i=0; while [ $i -lt 50 ]; do /bin/true; i=$((i+1)); done");
+    let mut usage = load(4);
+    run(shell);
+    let interval = usage.read().unwrap();
+    assert_conserved(&usage, &interval);
+    assert!(interval.lost_ns > 0);
+    assert!(interval.rows.len() <= 4, "{} rows", interval.rows.len());
+}
+
+#[test]
+fn without_capabilities_the_error_names_them() {
+    for (capabilities, missing) in [
+        ("-all", "CAP_BPF and CAP_PERFMON missing"),
+        ("-all,+bpf", "CAP_PERFMON missing"),
+        ("-all,+perfmon", "CAP_BPF missing"),
+    ] {
+        let output = count_as_nobody(capabilities);
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success(), "{capabilities}");
+        assert!(error.contains(missing), "{capabilities}: {error}");
+    }
+}
+
+#[test]
+fn two_capabilities_are_enough() {
+    let output = count_as_nobody("-all,+bpf,+perfmon");
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{error}");
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert!(printed.starts_with("counting\nrows "), "{printed}");
+    assert!(printed.ends_with(" lost_ns 0\n"), "{printed}");
+}
+
+/// Runs the example as uid 65534 with these capabilities, in setpriv's notation.
+fn count_as_nobody(capabilities: &str) -> Output {
+    let example = env::current_exe().unwrap();
+    let example = example.ancestors().nth(2).unwrap();
+    let example = example.join("examples/ebpf_usage");
+    // The build directory may be closed to other users.
+    let directory = tempfile::tempdir().unwrap();
+    let copy = directory.path().join("ebpf_usage");
+    fs::copy(&example, &copy).expect("`cargo build -p agent --examples` makes the example");
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    Command::new("setpriv")
+        .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
+        .arg("--no-new-privs")
+        .arg(format!("--inh-caps={capabilities}"))
+        .arg(format!("--ambient-caps={capabilities}"))
+        .arg(copy)
+        .stdin(Stdio::null())
+        .output()
+        .expect("setpriv (util-linux)")
+}
