@@ -181,6 +181,17 @@ impl Books {
         }
         parts.sort_by(|(_, a), (_, b)| b.cmp(a));
         for (key, energy) in parts {
+            // One that has ended already would only take up room.
+            let lives = self.processes.contains(&key) || self.proc_root.join(&key.pid).exists();
+            let key = if lives {
+                key
+            } else {
+                ProcessKey {
+                    pid: String::new(),
+                    comm: OTHER.to_owned(),
+                    ..key
+                }
+            };
             self.processes.add_energy(&key, zone, energy, now_ns);
         }
     }

@@ -43,6 +43,10 @@ impl<K: Clone + Eq + Hash> Table<K> {
         }
     }
 
+    pub(super) fn contains(&self, key: &K) -> bool {
+        self.entries.contains_key(key)
+    }
+
     /// The key's entry, or the one that all others share.
     fn entry(&mut self, key: &K, now_ns: u64) -> &mut Entry {
         let fits = self.entries.contains_key(key) || self.entries.len() < self.max;
