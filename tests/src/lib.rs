@@ -1,1 +1,214 @@
-//! stub
+//! What the end-to-end tests have in common: the real programs, started and stopped, and a powercap tree that
+//! stands in for RAPL's registers.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::OnceLock;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use anyhow::{Context, bail, ensure};
+use rustix::process::{Pid, Signal, kill_process};
+
+pub mod powercap;
+
+/// Longer than anything here takes, on the slowest machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The path of one of our programs, built as the tests are.
+///
+/// # Panics
+/// Where it cannot be built.
+#[must_use]
+pub fn program(name: &str) -> PathBuf {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    let directory = BUILT.get_or_init(|| build().expect("the programs under test can be built"));
+    directory.join(name)
+}
+
+/// Builds both programs into the folder that the running test was built in.
+fn build() -> anyhow::Result<PathBuf> {
+    let test = std::env::current_exe()?;
+    let profile = test.ancestors().nth(2).context("a test lies in PROFILE/deps")?;
+    let target = profile.parent().context("a profile lies in the target folder")?;
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["build", "--quiet", "--locked", "--bins", "--package", "agent", "--package", "aggregator", "--target-dir"]);
+    cargo.arg(target);
+    if profile.ends_with("release") {
+        cargo.arg("--release");
+    }
+    let status = cargo.status()?;
+    ensure!(status.success(), "cargo build: {status}");
+    Ok(profile.to_path_buf())
+}
+
+/// Runs a program to its end.
+///
+/// # Errors
+/// Where it cannot be started.
+pub fn output(name: &str, args: &[&str]) -> anyhow::Result<Output> {
+    let output = Command::new(program(name)).args(args).stdin(Stdio::null()).output();
+    output.with_context(|| format!("cannot run {name}"))
+}
+
+/// Runs a program to its end, which must be a good one; returns what it printed.
+///
+/// # Errors
+/// Where it fails; its standard error is in the message.
+pub fn success(name: &str, args: &[&str]) -> anyhow::Result<String> {
+    let output = output(name, args)?;
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{name} {args:?}: {}: {stderr}", output.status);
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+/// One of our servers, running. Killed when it is dropped.
+pub struct Running {
+    child: Child,
+    url: String,
+    /// Lines of its standard error.
+    lines: Receiver<String>,
+}
+
+impl Running {
+    /// Starts a program that says where it listens.
+    ///
+    /// # Errors
+    /// Where it ends, or says nothing.
+    pub fn start(name: &str, args: &[&str]) -> anyhow::Result<Self> {
+        let mut child = Command::new(program(name))
+            .args(args)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("cannot start {name}"))?;
+        let (sender, lines) = channel();
+        let outputs: [Option<Box<dyn Read + Send>>; 2] = [
+            child.stdout.take().map(|out| Box::new(out) as Box<dyn Read + Send>),
+            child.stderr.take().map(|out| Box::new(out) as Box<dyn Read + Send>),
+        ];
+        for output in outputs.into_iter().flatten() {
+            let sender = sender.clone();
+            std::thread::spawn(move || {
+                for line in BufReader::new(output).lines().map_while(Result::ok) {
+                    // The test may have stopped listening.
+                    let _ = sender.send(line);
+                }
+            });
+        }
+        let mut running = Self { child, url: String::new(), lines };
+        let line = running.wait_for_line("listening on ")?;
+        let url = line.split_once("listening on ").map(|(_, url)| url.trim().to_owned());
+        running.url = url.context("the line was found by these words")?;
+        Ok(running)
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The next line of its output that has `part` in it.
+    ///
+    /// # Errors
+    /// Where none comes.
+    pub fn wait_for_line(&self, part: &str) -> anyhow::Result<String> {
+        let mut seen = Vec::new();
+        loop {
+            match self.lines.recv_timeout(PATIENCE) {
+                Ok(line) if line.contains(part) => return Ok(line),
+                Ok(line) => seen.push(line),
+                Err(error) => bail!("no line with '{part}' ({error}); it said:\n{}", seen.join("\n")),
+            }
+        }
+    }
+
+    /// Tells it to stop, and waits until it has: it must end well.
+    ///
+    /// # Errors
+    /// Where it does not.
+    pub fn stop(mut self) -> anyhow::Result<()> {
+        let pid = Pid::from_raw(self.child.id() as i32).context("a pid is positive")?;
+        kill_process(pid, Signal::TERM)?;
+        let status = self.child.wait()?;
+        let said: Vec<String> = self.lines.try_iter().collect();
+        ensure!(status.success(), "it ended with {status}; it said:\n{}", said.join("\n"));
+        Ok(())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Either it has ended, or it ends now.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A GET request; the body, whatever the status, beside it.
+///
+/// # Errors
+/// Where nobody answers.
+pub fn get(url: &str) -> anyhow::Result<(u16, String)> {
+    block_on(async {
+        let response = reqwest::get(url).await?;
+        Ok((response.status().as_u16(), response.text().await?))
+    })
+}
+
+/// Runs one future to its end.
+///
+/// # Errors
+/// Those of the future.
+pub fn block_on<T>(future: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(future)
+}
+
+/// What `promtool check metrics` has to say; it must be nothing.
+///
+/// # Errors
+/// Where it says something, or is not there (Debian: package prometheus).
+pub fn check_metrics(text: &str) -> anyhow::Result<()> {
+    use std::io::Write;
+    let mut promtool = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .context("cannot run promtool; it is in Debian's package prometheus")?;
+    promtool.stdin.take().context("promtool reads its input")?.write_all(text.as_bytes())?;
+    let output = promtool.wait_with_output()?;
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    ensure!(output.status.success() && said.is_empty(), "promtool: {}: {said}", output.status);
+    Ok(())
+}
+
+/// The value of the one series of a metric that has all these labels.
+///
+/// # Errors
+/// Where there is none.
+pub fn metric(text: &str, name: &str, labels: &[&str]) -> anyhow::Result<f64> {
+    let is_it = |line: &&str| {
+        line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' '])) && labels.iter().all(|label| line.contains(label))
+    };
+    let line = text.lines().find(is_it).with_context(|| format!("no series {name} {labels:?} in\n{text}"))?;
+    let value = line.rsplit(' ').next().context("a series has a value")?;
+    Ok(value.parse()?)
+}
+
+/// A path as text.
+#[must_use]
+pub fn text(path: &Path) -> &str {
+    path.to_str().expect("the tests' paths are UTF-8")
+}
