@@ -1,8 +1,11 @@
 //! The ledger's server and the command line.
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
 pub mod carbon;
 pub mod intensity;
 pub mod ledger;
 pub mod report;
+pub mod rollup;
 pub mod site;
 pub mod store;
