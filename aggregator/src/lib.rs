@@ -1,6 +1,11 @@
 //! The ledger's server and the command line.
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
 pub mod carbon;
+pub mod compare;
+pub mod csv_file;
+pub mod idle_policy;
 pub mod intensity;
 pub mod ledger;
 pub mod report;
