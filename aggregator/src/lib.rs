@@ -3,6 +3,9 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod carbon;
+pub mod compare;
+pub mod csv_file;
+pub mod idle_policy;
 pub mod intensity;
 pub mod ledger;
 pub mod report;

@@ -1,10 +1,19 @@
 //! The report on one run: what its energy and carbon were, by stage, component and zone.
 
+mod balance;
+mod build;
+mod coverage;
+mod footprint;
+mod notes;
+mod stages;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::intensity::Signal;
+
+pub use build::build;
 
 /// How a node's idle energy is shared among those who ran on it, per zone and minute. Every policy keeps
 /// shares + unshared idle = idle, to the microjoule.
