@@ -113,6 +113,7 @@ fn read_file(path: &Path) -> Result<ConfigFile, InvalidConfig> {
     let invalid = |error: &dyn ToString| {
         let error = error.to_string();
         let line = error.lines().next().unwrap_or_default();
+        let line = line.strip_prefix("error: ").unwrap_or(line);
         InvalidConfig(format!("config file {}: {line}", path.display()))
     };
     let text = std::fs::read_to_string(path).map_err(|error| invalid(&error))?;

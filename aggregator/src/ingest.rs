@@ -77,24 +77,36 @@ pub(crate) async fn post_batch(
 ) -> Result<Json<Acknowledgement>, ApiError> {
     let bytes = match read_body(request).await {
         Ok(bytes) => bytes,
-        Err(refusal) => {
-            app.metrics.count_batch(refusal.result, 0);
-            return Err(refusal.error);
-        }
+        Err(refusal) => return Err(refuse(&app, refusal, 0)),
     };
     app.ingest(move |app| {
         let length = bytes.len();
         let taken = take(app, &bytes);
-        let result = match &taken {
-            Ok(WrittenAs::New) => "new",
-            Ok(WrittenAs::Duplicate) => "duplicate",
-            Err(refusal) => refusal.result,
+        let written = taken.map_err(|refusal| refuse(app, refusal, length))?;
+        let result = match written {
+            WrittenAs::New => "new",
+            WrittenAs::Duplicate => "duplicate",
         };
         app.metrics.count_batch(result, length);
-        let written = taken.map_err(|refusal| refusal.error)?;
         Ok(Json(Acknowledgement { written }))
     })
     .await
+}
+
+/// Counts a refusal. The first of each kind is told in the log, so that a sender that fails for ever does
+/// not fill it.
+fn refuse(app: &App, refusal: Refusal, bytes: usize) -> ApiError {
+    let Refusal { result, error } = refusal;
+    let message = &error.message;
+    if app.metrics.count_batch(result, bytes) == 1 {
+        tracing::warn!(
+            result,
+            "a batch was refused: {message}; more like it are only counted"
+        );
+    } else {
+        tracing::debug!(result, "a batch was refused: {message}");
+    }
+    error
 }
 
 async fn read_body(request: Request) -> Result<Bytes, Refusal> {

@@ -76,10 +76,13 @@ impl Metrics {
         self.books.book(booking, now);
     }
 
-    /// Counts a batch by what became of it, one of [`INGEST_RESULTS`].
-    pub fn count_batch(&self, result: &str, bytes: usize) {
-        self.ingest_batches.with_label_values(&[result]).inc();
+    /// Counts a batch by what became of it, one of [`INGEST_RESULTS`]; returns how many of these there are
+    /// now.
+    pub fn count_batch(&self, result: &str, bytes: usize) -> u64 {
+        let counter = self.ingest_batches.with_label_values(&[result]);
+        counter.inc();
         self.ingest_bytes.inc_by(bytes as u64);
+        counter.get()
     }
 
     /// Notes how long a request took.

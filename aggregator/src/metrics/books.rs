@@ -108,7 +108,6 @@ impl Books {
 
     pub(super) fn book(&self, booking: &Booking<'_>, now: Instant) {
         let mut pages = self.pages();
-        pages.expire(now, self.run_ttl);
         pages.book_energy(booking, now);
         pages.book_grams(booking, now);
     }

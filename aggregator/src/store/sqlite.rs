@@ -35,9 +35,11 @@ const MAX_IDLE_READERS: usize = 4;
 #[derive(Debug)]
 pub struct SqliteStore {
     path: PathBuf,
+    // Dropped before the writer: the connection that closes last folds the write-ahead log into the file, and
+    // a reader could not.
+    idle_readers: Mutex<Vec<Connection>>,
     /// `None` where the ledger was opened for reading.
     writer: Option<Mutex<Writer>>,
-    idle_readers: Mutex<Vec<Connection>>,
 }
 
 impl SqliteStore {

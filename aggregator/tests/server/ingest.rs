@@ -1,5 +1,7 @@
 //! Batches over HTTP, good and bad.
 
+use std::sync::Arc;
+
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -172,4 +174,29 @@ async fn a_store_that_fails_asks_for_patience() {
     let line = error_line(response, 503).await;
     assert!(!line.contains("ledger.db"), "no paths to strangers: {line}");
     server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_senders_of_one_batch_one_is_first() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = Arc::new(Running::start(directory.path()).await);
+    let senders: Vec<_> = (0..16)
+        .map(|_| {
+            let server = Arc::clone(&server);
+            tokio::spawn(async move {
+                let response = server.send_batch(&batch("n1", 1, "r1")).await;
+                response.text().await.unwrap()
+            })
+        })
+        .collect();
+    let mut new = 0;
+    for sender in senders {
+        match sender.await.unwrap().as_str() {
+            r#"{"written":"new"}"# => new += 1,
+            other => assert_eq!(other, r#"{"written":"duplicate"}"#),
+        }
+    }
+    assert_eq!(new, 1);
+    let nodes = server.json("/api/v1/nodes").await;
+    assert_eq!(nodes[0]["zones"][0]["measured_microjoules"], 4_750_000);
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use aggregator::store::{SqliteStore, Store, StoreError};
+use aggregator::store::{RunFilter, SqliteStore, Store, StoreError};
 use rusqlite::Connection;
 
 use crate::batches::{batch, received};
@@ -42,6 +42,22 @@ fn a_ledger_is_there_again_after_closing() {
         .write_batch(&received(batch("n3", 1, "r1")), "s")
         .unwrap_err();
     assert!(refused.to_string().contains("opened for reading only"));
+}
+
+#[test]
+fn closing_leaves_one_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(directory.path()).unwrap();
+    store
+        .write_batch(&received(batch("n1", 1, "r1")), "s")
+        .unwrap();
+    assert_eq!(store.nodes().unwrap().len(), 1);
+    drop(store);
+    let files: Vec<_> = fs::read_dir(directory.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    assert_eq!(files, ["ledger.db"]);
 }
 
 #[test]
@@ -166,4 +182,16 @@ fn the_check_tells_a_bounded_number_of_faults() {
     );
     let faults = store.check(&mut |_, _| {}).unwrap().faults;
     assert_eq!((faults.len(), faults[50].as_str()), (51, "and more"));
+}
+
+#[test]
+fn a_reader_does_not_wait_for_a_writer() {
+    let directory = ledger();
+    let store = SqliteStore::open(directory.path()).unwrap();
+    let writer = Connection::open(directory.path().join("ledger.db")).unwrap();
+    writer
+        .execute_batch("BEGIN IMMEDIATE; DELETE FROM share_minute")
+        .unwrap();
+    let runs = store.runs(&RunFilter::default()).unwrap();
+    assert_eq!(runs.len(), 1, "what was committed is there to read");
 }
