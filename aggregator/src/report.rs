@@ -31,6 +31,18 @@ pub enum IdlePolicy {
     Equal,
 }
 
+impl IdlePolicy {
+    /// As it is written everywhere.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Usage => "usage",
+            Self::Equal => "equal",
+        }
+    }
+}
+
 /// The report on one run. Energies are on the IT side; all are exact to the microjoule.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Report {
