@@ -13,6 +13,7 @@ pub mod idle_policy;
 pub mod intensity;
 pub mod ledger;
 pub mod report;
+pub mod rollup;
 pub mod site;
 pub mod source;
 pub mod store;

@@ -1,0 +1,8 @@
+//! The server side from outside: the store's conformance, SQLite's own promises, and the real server over
+//! HTTP.
+
+#![allow(clippy::unwrap_used)]
+
+mod batches;
+mod conformance;
+mod sqlite;
