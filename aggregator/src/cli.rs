@@ -25,6 +25,9 @@ pub struct Cli {
     command: Command,
 }
 
+/// In the help of every command, below its own options.
+const HEADING: &str = "Where the ledger is";
+
 /// Where the ledger is.
 #[derive(Clone, Debug, Args)]
 pub struct LedgerArgs {
@@ -32,6 +35,7 @@ pub struct LedgerArgs {
     #[arg(
         long,
         global = true,
+        help_heading = HEADING,
         value_name = "URL",
         env = "HXMLOPS_SERVER",
         hide_env_values = true,
@@ -39,7 +43,7 @@ pub struct LedgerArgs {
     )]
     pub server: String,
     /// Read this data directory of a server directly, instead of asking the server
-    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(long, global = true, help_heading = HEADING, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
 }
 

@@ -6,6 +6,8 @@ mod coverage;
 mod footprint;
 mod notes;
 mod stages;
+#[cfg(test)]
+mod tests;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};

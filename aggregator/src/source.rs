@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::Context;
 use jiff::Timestamp;
 use wire::v1::Batch;
 
@@ -12,7 +11,7 @@ use crate::client::Client;
 use crate::intensity::Slot;
 use crate::ledger::{Ledger, ReportQuery};
 use crate::report::Report;
-use crate::store::{ReceivedBatch, RunFilter, RunSummary, Store, Written};
+use crate::store::{ReceivedBatch, RunFilter, RunSummary, SqliteStore, Store, StoreError, Written};
 
 /// The site of batches that name none, where the ledger knows none or several.
 const DEFAULT_SITE: &str = "default";
@@ -26,13 +25,28 @@ pub enum Source {
 }
 
 impl Source {
-    /// The data directory where one was given, else the server.
+    /// To ask: the data directory where one was given, else the server.
     ///
     /// # Errors
     /// Where there is no ledger in the directory, or the URL is none.
     pub fn open(args: &LedgerArgs) -> anyhow::Result<Self> {
+        Self::open_by(args, SqliteStore::open_existing)
+    }
+
+    /// To write: the same, but that a ledger is made in the directory where there is none yet.
+    ///
+    /// # Errors
+    /// Where the ledger in the directory cannot be written, or the URL is none.
+    pub fn open_for_writing(args: &LedgerArgs) -> anyhow::Result<Self> {
+        Self::open_by(args, SqliteStore::open)
+    }
+
+    fn open_by(
+        args: &LedgerArgs,
+        open: fn(&Path) -> Result<SqliteStore, StoreError>,
+    ) -> anyhow::Result<Self> {
         match &args.data_dir {
-            Some(dir) => open_store(dir).map(Self::Store),
+            Some(dir) => Ok(Self::Store(Arc::new(open(dir)?))),
             None => Client::new(&args.server).map(Self::Server),
         }
     }
@@ -117,10 +131,4 @@ fn site_of(batch: &Batch, store: &dyn Store) -> anyhow::Result<String> {
     let sites = store.sites()?;
     let only = (sites.len() == 1).then(|| sites[0].name.clone());
     Ok(only.unwrap_or_else(|| DEFAULT_SITE.to_owned()))
-}
-
-fn open_store(dir: &Path) -> anyhow::Result<Arc<dyn Store>> {
-    // AT THE MERGE: Ok(Arc::new(SqliteStore::open_existing(dir)?))
-    Err(anyhow::anyhow!("this build has no store"))
-        .with_context(|| format!("cannot open the ledger in {}", dir.display()))
 }

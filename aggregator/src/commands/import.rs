@@ -71,17 +71,18 @@ async fn import_energy(file: &Path, ledger: &LedgerArgs) -> anyhow::Result<Strin
     let name = file.display().to_string();
     let rows = energy_csv::parse(&name, &content)?;
     let joules: f64 = rows.iter().map(|row| row.energy.joules()).sum();
-    let runs: BTreeSet<_> = rows.iter().map(|row| (&row.workflow, &row.run)).collect();
+    let runs = rows.iter().map(|row| (&row.workflow, &row.run));
+    let runs: BTreeSet<_> = runs.filter(|(_, run)| !run.is_empty()).collect();
     let what = format!(
-        "{} rows, {}, {} runs",
-        rows.len(),
+        "{} (rows: {}, runs: {})",
         units::energy(joules),
+        rows.len(),
         runs.len()
     );
     let batches =
         batches::from_rows(&rows, &content).with_context(|| format!("cannot import {name}"))?;
 
-    let source = Source::open(ledger)?;
+    let source = Source::open_for_writing(ledger)?;
     let progress = Progress::new(batches.len() as u64, "importing");
     let total = batches.len();
     let mut new = 0;
@@ -96,10 +97,10 @@ async fn import_energy(file: &Path, ledger: &LedgerArgs) -> anyhow::Result<Strin
         progress.set(done as u64 + 1);
     }
     Ok(match new {
-        0 => format!("{name}: already imported, nothing changed ({what})"),
+        0 => format!("{name}: already imported, nothing changed: {what}"),
         new if new == total => format!("{name}: imported {what}"),
         new => format!(
-            "{name}: imported {new} of {total} batches, the others were there already ({what})"
+            "{name}: imported {new} of {total} batches, the others were there already: {what}"
         ),
     })
 }
@@ -111,7 +112,7 @@ async fn import_intensity(file: &Path, ledger: &LedgerArgs) -> anyhow::Result<St
     if slots.is_empty() {
         bail!("{name} has a header and no rows: nothing to import");
     }
-    let source = Source::open(ledger)?;
+    let source = Source::open_for_writing(ledger)?;
     let progress = Progress::new(slots.len() as u64, "importing");
     let mut changed = 0;
     let mut done = 0;
@@ -125,7 +126,7 @@ async fn import_intensity(file: &Path, ledger: &LedgerArgs) -> anyhow::Result<St
     warn_of_other_signals(&slots);
     let total = slots.len();
     Ok(match changed {
-        0 => format!("{name}: already imported, nothing changed ({total} slots)"),
+        0 => format!("{name}: already imported, nothing changed (slots: {total})"),
         changed => format!("{name}: {changed} of {total} slots are new or changed"),
     })
 }

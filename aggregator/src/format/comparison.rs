@@ -28,12 +28,12 @@ pub fn comparison_table(comparison: &Comparison, width: Option<u16>) -> String {
 fn amounts(comparison: &Comparison, width: Option<u16>) -> String {
     let columns = [
         ("STAGE", Align::Left),
-        ("OLD", Align::Right),
+        ("ENERGY OLD", Align::Right),
         ("NEW", Align::Right),
-        ("ENERGY", Align::Right),
-        ("OLD", Align::Right),
+        ("CHANGE", Align::Right),
+        ("CARBON OLD", Align::Right),
         ("NEW", Align::Right),
-        ("CARBON", Align::Right),
+        ("CHANGE", Align::Right),
     ];
     let row = |name: &str, line: &Difference| {
         let difference = line.difference_grams;

@@ -2,7 +2,7 @@
 
 use super::grid::{Align, table};
 use super::report_table::stage_name;
-use super::units::{duration, energy, time};
+use super::units::{duration, energy, short_time};
 use crate::store::RunSummary;
 
 /// One line per run.
@@ -12,7 +12,7 @@ pub fn runs_table(runs: &[RunSummary], width: Option<u16>) -> String {
         ("RUN", Align::Left),
         ("WORKFLOW", Align::Left),
         ("CLUSTER", Align::Left),
-        ("START", Align::Left),
+        ("START", Align::Whole),
         ("LENGTH", Align::Right),
         ("ACTIVE", Align::Right),
         ("STAGES", Align::Left),
@@ -23,7 +23,7 @@ pub fn runs_table(runs: &[RunSummary], width: Option<u16>) -> String {
             run.key.run.clone(),
             run.key.workflow.clone(),
             run.key.cluster.clone(),
-            time(run.start),
+            short_time(run.start),
             duration(run.start, run.end),
             energy(run.active_joules),
             stages.join(", "),

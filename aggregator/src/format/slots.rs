@@ -9,8 +9,8 @@ use crate::intensity::{Slot, YearlyIntensity};
 pub fn slots_table(slots: &[Slot], width: Option<u16>) -> String {
     let columns = [
         ("ZONE", Align::Left),
-        ("FROM", Align::Left),
-        ("TO", Align::Left),
+        ("FROM", Align::Whole),
+        ("TO", Align::Whole),
         ("G/KWH", Align::Right),
         ("BASIS", Align::Left),
         ("SOURCE", Align::Left),

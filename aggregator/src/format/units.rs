@@ -8,6 +8,7 @@ use crate::carbon::JOULES_PER_KWH;
 #[must_use]
 pub fn energy(joules: f64) -> String {
     match joules.abs() {
+        nothing if nothing < 5e-7 => "0 J".to_owned(),
         small if small < 3_600.0 => format!("{} J", figure(joules)),
         middle if middle < JOULES_PER_KWH => format!("{} Wh", figure(joules / 3_600.0)),
         _ => format!("{} kWh", figure(joules / JOULES_PER_KWH)),
@@ -18,7 +19,7 @@ pub fn energy(joules: f64) -> String {
 #[must_use]
 pub fn mass(grams: f64) -> String {
     match grams.abs() {
-        0.0 => "0 g".to_owned(),
+        nothing if nothing < 5e-10 => "0 g".to_owned(),
         small if small < 0.1 => format!("{} mg", figure(grams * 1e3)),
         middle if middle < 1_000.0 => format!("{} g", figure(grams)),
         _ => format!("{} kg", figure(grams / 1e3)),
@@ -35,11 +36,8 @@ pub fn known_mass(grams: Option<f64>) -> String {
 #[must_use]
 pub fn signed(value: f64, unit: fn(f64) -> String) -> String {
     let text = unit(value);
-    if value > 0.0 {
-        format!("+{text}")
-    } else {
-        text
-    }
+    let plus = value > 0.0 && text != unit(0.0);
+    if plus { format!("+{text}") } else { text }
 }
 
 /// Three to four digits: enough for what the figures are worth.
@@ -65,6 +63,12 @@ pub fn percent(ratio: f64) -> String {
 #[must_use]
 pub fn time(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M:%SZ").to_string()
+}
+
+/// In UTC, to the minute: for lists.
+#[must_use]
+pub fn short_time(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%MZ").to_string()
 }
 
 /// The two largest units of a length of time.
@@ -97,7 +101,11 @@ mod tests {
             (energy(3_599.0), "3599.0 J"),
             (energy(-7_200.0), "-2.000 Wh"),
             (energy(5.4e9), "1500.0 kWh"),
+            (energy(-1e-9), "0 J"),
+            (energy(1e-6), "0.000001 J"),
             (mass(0.0), "0 g"),
+            (signed(-1e-15, mass), "0 g"),
+            (signed(1e-15, mass), "0 g"),
             (mass(0.000_2), "0.2000 mg"),
             (mass(12.345), "12.35 g"),
             (mass(1_234.0), "1.234 kg"),
@@ -116,6 +124,7 @@ mod tests {
         let at = |text: &str| text.parse::<Timestamp>().unwrap();
         let start = at("2026-01-05T10:00:00Z");
         assert_eq!(time(start), "2026-01-05 10:00:00Z");
+        assert_eq!(short_time(start), "2026-01-05 10:00Z");
         assert_eq!(duration(start, at("2026-01-05T10:00:02.5Z")), "2.5 s");
         assert_eq!(duration(start, at("2026-01-05T10:12:30Z")), "12 min 30 s");
         assert_eq!(duration(start, at("2026-01-05T13:12:30Z")), "3 h 12 min");

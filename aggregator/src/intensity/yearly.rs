@@ -26,7 +26,7 @@ impl YearlyIntensity {
     /// As a slot's source.
     #[must_use]
     pub fn source(&self) -> String {
-        format!("Ember {} (yearly average)", self.year)
+        format!("Ember {}", self.year)
     }
 }
 
