@@ -110,6 +110,6 @@ fn fail(error: &anyhow::Error) -> ExitCode {
             .exit();
     }
     // One line: the message, then its causes.
-    eprintln!("error: {}", escape::terminal(&format!("{error:#}")));
+    output::tell(&format!("error: {error:#}"));
     ExitCode::FAILURE
 }

@@ -157,12 +157,9 @@ impl Client {
         path: &[&str],
         query: &[(&str, Option<&str>)],
     ) -> anyhow::Result<T> {
-        let mut url = self.url(path);
-        let given = query
-            .iter()
-            .filter_map(|&(name, value)| value.map(|value| (name, value)));
-        url.query_pairs_mut().extend_pairs(given);
-        self.send(self.http.get(url)).await
+        let given = query.iter().filter(|(_, value)| value.is_some());
+        let request = self.http.get(self.url(path));
+        self.send(request.query(&given.collect::<Vec<_>>())).await
     }
 
     /// Below the path that the server's URL may have.

@@ -18,7 +18,7 @@ use clap::Args;
 use wire::exec_group::{DIRECTORY, ExecGroup};
 
 use crate::cli::Usage;
-use crate::format::escape;
+use crate::commands::output::tell;
 use cgroup::Cgroups;
 
 /// A command and the labels of its energy.
@@ -49,8 +49,9 @@ pub fn run(args: &ExecArgs) -> anyhow::Result<ExitCode> {
     match Cgroups::make(&group) {
         Ok(cgroups) => supervise::run(&args.command, Some(&cgroups)),
         Err(reason) => {
-            let reason = escape::terminal(&reason.to_string());
-            eprintln!("hxmlops exec: {reason}; the agent follows the process tree instead");
+            tell(&format!(
+                "hxmlops exec: {reason}; the agent follows the process tree instead"
+            ));
             bear_the_name(&group, &args.command)
         }
     }
@@ -100,7 +101,7 @@ pub fn supervise_tree(supervised: &Supervised) -> ExitCode {
         .context("cannot adopt the command's orphans");
     let ended = adopted.and_then(|()| supervise::run(&supervised.command, None));
     ended.unwrap_or_else(|error| {
-        eprintln!("error: {}", escape::terminal(&format!("{error:#}")));
+        tell(&format!("error: {error:#}"));
         ExitCode::FAILURE
     })
 }

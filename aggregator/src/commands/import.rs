@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 
-use super::output::{Progress, print};
+use super::output::{Progress, print, tell};
 use crate::cli::LedgerArgs;
 use crate::format::{escape, units};
 use crate::intensity::{self, Signal, Slot};
@@ -135,7 +135,9 @@ fn warn_of_other_signals(slots: &[Slot]) {
     let used = Signal::default();
     let others = slots.iter().filter(|slot| slot.kind != used).count();
     if others > 0 {
-        eprintln!("note: {others} slots are kept but enter no report: those use {used}");
+        tell(&format!(
+            "note: {others} slots are kept but enter no report: those use {used}"
+        ));
     }
 }
 

@@ -6,7 +6,7 @@ use anyhow::Context;
 use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 
-use super::output::{print, width};
+use super::output::{print, tell, width};
 use super::when::When;
 use crate::cli::{LedgerArgs, Usage};
 use crate::format;
@@ -64,10 +64,9 @@ async fn of_zone(zone: &str, args: &IntensityArgs, ledger: &LedgerArgs) -> anyho
         return Ok(format::json(&slots)?);
     }
     if slots.is_empty() {
-        eprintln!(
-            "no intensity is known for zone {} in that time",
-            format::escape::terminal(zone)
-        );
+        tell(&format!(
+            "no intensity is known for zone {zone} in that time"
+        ));
         return Ok(String::new());
     }
     Ok(format::slots::slots_table(&slots, width()))

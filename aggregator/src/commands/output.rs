@@ -1,10 +1,12 @@
 //! Writing to the terminal: standard output that may be closed, and progress on standard error.
 
-use std::io::{ErrorKind, IsTerminal, Write, stdout};
+use std::io::{ErrorKind, IsTerminal, Write, stderr, stdout};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::format::escape;
 
 /// Whoever read the output has stopped reading (`| head`). That is no failure.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +26,12 @@ pub fn print(text: &str) -> anyhow::Result<()> {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Err(ClosedPipe.into()),
         written => written.context("cannot write the output"),
     }
+}
+
+/// Says something on standard error: a line, with what could harm a terminal made visible. Where nobody can
+/// read it, it goes unsaid.
+pub fn tell(line: &str) {
+    let _ = writeln!(stderr(), "{}", escape::terminal(line));
 }
 
 /// Columns of the terminal; `None` where the output is not one.

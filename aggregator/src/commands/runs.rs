@@ -6,7 +6,7 @@ use anyhow::Context;
 use clap::Args;
 use jiff::Timestamp;
 
-use super::output::{print, width};
+use super::output::{print, tell, width};
 use super::when::When;
 use crate::cli::LedgerArgs;
 use crate::format;
@@ -50,7 +50,7 @@ pub async fn run(args: &RunsArgs, ledger: &LedgerArgs) -> anyhow::Result<ExitCod
     if args.json {
         print(&format::json(&runs)?)?;
     } else if runs.is_empty() {
-        eprintln!("no runs in the ledger, or none that fit");
+        tell("no runs in the ledger, or none that fit");
     } else {
         print(&format::runs::runs_table(&runs, width()))?;
     }

@@ -220,6 +220,7 @@ fn signals_reach_the_command() {
             ("INT", Signal::INT),
             ("HUP", Signal::HUP),
             ("QUIT", Signal::QUIT),
+            ("USR1", Signal::USR1),
         ] {
             let script = format!(
                 "trap 'echo got {name}; exit 9' {name}; echo ready; while :; do read x; done"

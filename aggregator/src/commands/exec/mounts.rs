@@ -117,6 +117,8 @@ fn unescape(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn check(mountinfo: &str, cgroup: &str, expected: &[(&str, &str)]) {
@@ -170,6 +172,14 @@ mod tests {
             "0::/../other\n",
             &[("/sys/fs/cgroup", "/sys/fs/cgroup")],
         );
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_the_reader_panic(mountinfo in "(?s).{0,200}", cgroup in "(?s).{0,100}") {
+            let _ = hierarchies(&mountinfo, &cgroup);
+            let _ = hierarchies(&format!("1 2 0:3 / /a rw - cgroup2 {mountinfo} rw"), &cgroup);
+        }
     }
 
     #[test]

@@ -12,18 +12,21 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use super::cgroup::Cgroups;
-use crate::format::escape;
+use crate::commands::output::tell;
 
 /// Exit codes of shells for a command that could not be run.
 const NOT_FOUND: u8 = 127;
 const NOT_EXECUTABLE: u8 = 126;
 
 /// Signals that are passed on, and whether a terminal sends them to all of its foreground processes.
-const PASSED_ON: [(Signal, bool); 4] = [
+const PASSED_ON: [(Signal, bool); 6] = [
     (Signal::INT, true),
     (Signal::QUIT, true),
     (Signal::TERM, false),
     (Signal::HUP, false),
+    // Batch systems ask for a checkpoint by these.
+    (Signal::USR1, false),
+    (Signal::USR2, false),
 ];
 
 /// Runs the command, in its cgroups where there are any, and waits for it; processes that it leaves behind
@@ -79,8 +82,8 @@ fn spawn(command: &[OsString], cgroups: Option<&Cgroups>) -> anyhow::Result<Resu
                 .ok_or_else(|| anyhow!("the command has no process id"))
         }
         Err(error) => {
-            let program = escape::terminal(&program.to_string_lossy());
-            eprintln!("error: cannot run '{program}': {error}");
+            let program = program.to_string_lossy();
+            tell(&format!("error: cannot run '{program}': {error}"));
             let not_found = error.kind() == io::ErrorKind::NotFound;
             Ok(Err(if not_found { NOT_FOUND } else { NOT_EXECUTABLE }))
         }

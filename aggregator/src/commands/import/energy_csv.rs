@@ -111,6 +111,8 @@ fn is_modelled(text: &str) -> Result<bool, String> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const HEADER: &str = "start,end,site,workflow,run,stage,zone,joules,basis\n";
@@ -171,6 +173,15 @@ mod tests {
         let text = format!("{HEADER}{}", GOOD.replace("churn", &"x".repeat(1 << 20)));
         let error = parse("e.csv", text.as_bytes()).unwrap_err().to_string();
         assert_eq!(error, "e.csv: line 2: workflow is longer than 253 bytes");
+    }
+
+    proptest! {
+        #[test]
+        fn no_file_makes_the_reader_panic(mut content in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = parse("e.csv", &content);
+            content.splice(0..0, format!("{HEADER}{GOOD}").bytes());
+            let _ = parse("e.csv", &content);
+        }
     }
 
     #[test]
