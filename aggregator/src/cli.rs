@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
-use crate::commands::{compare, exec, import, intensity, output, report, runs};
+use crate::commands::{compare, exec, import, intensity, ledger, output, report, runs, serve};
 use crate::format::escape;
 
 /// The energy and carbon ledger of machine-learning workflows.
@@ -49,7 +49,8 @@ pub struct LedgerArgs {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    // AT THE MERGE: Serve(serve::ServeArgs),
+    /// Run the server: agents, dashboard, API and metrics
+    Serve(serve::ServeArgs),
     /// List runs, the latest first
     Runs(runs::RunsArgs),
     /// Report the energy and carbon of a run
@@ -62,7 +63,8 @@ enum Command {
     Intensity(intensity::IntensityArgs),
     /// Bring energy or carbon intensities from a file
     Import(import::ImportArgs),
-    // AT THE MERGE: Ledger(ledger::LedgerArgs),
+    /// Work on a ledger as a whole
+    Ledger(ledger::LedgerArgs),
 }
 
 /// Parses the arguments, runs the command, and turns what came of it into an exit code: 0 done, 1 failed,
@@ -83,14 +85,16 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     }
     let runtime = tokio::runtime::Runtime::new()?;
     runtime.block_on(async {
-        let ledger = &cli.ledger;
+        let asked = &cli.ledger;
         match cli.command {
+            Command::Serve(args) => serve::run(args).await,
             Command::Exec(args) => exec::run(&args),
-            Command::Runs(args) => runs::run(&args, ledger).await,
-            Command::Report(args) => report::run(&args, ledger).await,
-            Command::Compare(args) => compare::run(&args, ledger).await,
-            Command::Intensity(args) => intensity::run(&args, ledger).await,
-            Command::Import(args) => import::run(&args, ledger).await,
+            Command::Runs(args) => runs::run(&args, asked).await,
+            Command::Report(args) => report::run(&args, asked).await,
+            Command::Compare(args) => compare::run(&args, asked).await,
+            Command::Intensity(args) => intensity::run(&args, asked).await,
+            Command::Import(args) => import::run(&args, asked).await,
+            Command::Ledger(args) => ledger::run(&args, asked.data_dir.as_deref()),
         }
     })
 }

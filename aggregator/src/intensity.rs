@@ -108,6 +108,9 @@ pub enum InvalidSlot {
     /// It has no length, or less.
     #[error("to is not after from")]
     Times,
+    /// Nobody says so.
+    #[error("source is empty")]
+    NoSource,
     /// Its figure is no intensity.
     #[error("g_per_kwh {0} is not within 0 to {MAX_G_PER_KWH}")]
     Figure(f64),
@@ -121,6 +124,9 @@ impl Slot {
     pub fn validate(&self) -> Result<(), InvalidSlot> {
         if self.intensity_zone.is_empty() {
             return Err(InvalidSlot::NoZone);
+        }
+        if self.source.is_empty() {
+            return Err(InvalidSlot::NoSource);
         }
         if self.to <= self.from {
             return Err(InvalidSlot::Times);

@@ -95,6 +95,7 @@ DE,2026-01-05T10:00:00+01:00,2026-01-05T11:00:00+01:00,0,average-direct,\"a, b\"
             "g_per_kwh 'many' is not a number",
         );
         check(&format!(",{from},{to},1,,x"), "intensity_zone is empty");
+        check(&format!("FR,{from},{to},1,,"), "source is empty");
         check(&format!("FR,{from},{to},1,co2,x"), "unknown kind 'co2'");
         check(
             &format!("FR,{from},{to},1,,x,measured"),

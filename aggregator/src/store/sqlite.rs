@@ -48,7 +48,7 @@ impl SqliteStore {
     /// where the directory or the file cannot be used.
     pub fn open(data_dir: &Path) -> Result<Self, StoreError> {
         let path = data_dir.join(FILE_NAME);
-        fs::create_dir_all(data_dir).map_err(|error| open::failed(data_dir, error))?;
+        fs::create_dir_all(data_dir).map_err(|error| open::failed(data_dir, &error))?;
         let connection = open::for_writing(&path)?;
         Ok(Self {
             path,
@@ -97,7 +97,7 @@ impl SqliteStore {
         let answer = connection
             .unchecked_transaction()
             .and_then(|snapshot| ask(&snapshot))
-            .map_err(|error| open::failed(&self.path, error))?;
+            .map_err(|error| open::failed(&self.path, &error))?;
         let mut idle = self.readers();
         if idle.len() < MAX_IDLE_READERS {
             idle.push(connection);
@@ -117,7 +117,7 @@ impl SqliteStore {
         task: impl FnOnce(&mut Writer) -> Result<T, write::Failure>,
     ) -> Result<T, StoreError> {
         let Some(writer) = &self.writer else {
-            return Err(open::failed(&self.path, "it was opened for reading only"));
+            return Err(open::failed(&self.path, &"it was opened for reading only"));
         };
         let mut writer = writer.lock().unwrap_or_else(|poisoned| {
             writer.clear_poison();
@@ -188,6 +188,6 @@ impl Store for SqliteStore {
 
     fn check(&self, progress: &mut dyn FnMut(u64, u64)) -> Result<CheckReport, StoreError> {
         let connection = open::for_reading(&self.path)?;
-        check::check(&connection, progress).map_err(|error| open::failed(&self.path, error))
+        check::check(&connection, progress).map_err(|error| open::failed(&self.path, &error))
     }
 }

@@ -4,5 +4,10 @@
 #![allow(clippy::unwrap_used)]
 
 mod batches;
+mod commands;
 mod conformance;
+mod http;
+mod ingest;
+mod metrics;
+mod running;
 mod sqlite;

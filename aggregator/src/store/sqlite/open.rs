@@ -28,7 +28,7 @@ pub(super) fn for_writing(path: &Path) -> Result<Connection, StoreError> {
         let found = schema_of(path)?;
         refuse_newer(path, found)?;
     }
-    write_ahead(path).map_err(|error| failed(path, error))
+    write_ahead(path).map_err(|error| failed(path, &error))
 }
 
 /// Opens for reading only. Fails where there is no file, or none of this program's schema.
@@ -40,13 +40,13 @@ pub(super) fn for_reading(path: &Path) -> Result<Connection, StoreError> {
             "it has schema {found}, this program reads {}; start `hxmlops serve` on it once",
             SCHEMA.len()
         );
-        return Err(failed(path, message));
+        return Err(failed(path, &message));
     }
-    read_only(path).map_err(|error| failed(path, error))
+    read_only(path).map_err(|error| failed(path, &error))
 }
 
 /// One line for whatever went wrong with the ledger at `path`.
-pub(super) fn failed(path: &Path, error: impl ToString) -> StoreError {
+pub(super) fn failed(path: &Path, error: &dyn ToString) -> StoreError {
     let message = error.to_string().replace(['\n', '\r'], " ");
     StoreError::Failed {
         path: path.display().to_string(),
@@ -66,9 +66,9 @@ fn refuse_newer(path: &Path, found: i64) -> Result<(), StoreError> {
 /// Number of the schema in the file; 0 for a new one.
 fn schema_of(path: &Path) -> Result<i64, StoreError> {
     if !path.is_file() {
-        return Err(failed(path, "it is not a file"));
+        return Err(failed(path, &"it is not a file"));
     }
-    let (found, application_id, tables) = identity(path).map_err(|error| failed(path, error))?;
+    let (found, application_id, tables) = identity(path).map_err(|error| failed(path, &error))?;
     let ours = if found == 0 {
         tables == 0
     } else {
@@ -77,7 +77,7 @@ fn schema_of(path: &Path) -> Result<i64, StoreError> {
     if ours {
         Ok(found)
     } else {
-        Err(failed(path, "it is a SQLite database of another program"))
+        Err(failed(path, &"it is a SQLite database of another program"))
     }
 }
 

@@ -4,16 +4,8 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::row::time;
-use crate::intensity::{IntensityBasis, Signal, Slot};
+use crate::intensity::{Signal, Slot};
 use crate::site::Site;
-
-/// How each basis is written.
-const BASES: [(IntensityBasis, &str); 4] = [
-    (IntensityBasis::Measured, "measured"),
-    (IntensityBasis::Estimated, "estimated"),
-    (IntensityBasis::Forecast, "forecast"),
-    (IntensityBasis::Annual, "annual"),
-];
 
 pub(super) fn put_sites(connection: &mut Connection, sites: &[Site]) -> rusqlite::Result<()> {
     let transaction = connection.transaction()?;
@@ -77,7 +69,6 @@ fn newest_revision(connection: &Connection, slot: &Slot) -> rusqlite::Result<Opt
 fn insert(connection: &Connection, slot: &Slot, revision: i64) -> rusqlite::Result<()> {
     let sql = "INSERT INTO slot (intensity_zone, from_ms, to_ms, kind, revision, g_per_kwh, basis, source)
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
-    let basis = BASES.iter().find(|(basis, _)| *basis == slot.basis);
     connection.prepare_cached(sql)?.execute(params![
         slot.intensity_zone,
         slot.from.as_millisecond(),
@@ -85,7 +76,7 @@ fn insert(connection: &Connection, slot: &Slot, revision: i64) -> rusqlite::Resu
         slot.kind.as_str(),
         revision,
         slot.g_per_kwh,
-        basis.map(|(_, name)| *name),
+        slot.basis.as_str(),
         slot.source,
     ])?;
     Ok(())
@@ -120,15 +111,13 @@ fn read_slot(row: &Row<'_>) -> rusqlite::Result<Slot> {
             message.into(),
         )
     };
-    let named = BASES.iter().find(|(_, name)| *name == basis);
-    let (basis, _) = named.ok_or_else(|| unknown(5, &basis))?;
     Ok(Slot {
         intensity_zone: row.get(0)?,
         from: time(row, 1)?,
         to: time(row, 2)?,
         g_per_kwh: row.get(3)?,
         kind: Signal::try_from(kind.clone()).map_err(|_| unknown(4, &kind))?,
-        basis: *basis,
+        basis: basis.parse().map_err(|_| unknown(5, &basis))?,
         source: row.get(6)?,
     })
 }

@@ -30,7 +30,7 @@ impl Failure {
     pub(super) fn into_store_error(self, path: &Path) -> StoreError {
         match self {
             Self::Sql(error) if is_overflow(&error) => Unfit::TooGreat.into(),
-            Self::Sql(error) => open::failed(path, error),
+            Self::Sql(error) => open::failed(path, &error),
             Self::Unfit(unfit) => unfit.into(),
             Self::Conflict(stream_id, sequence) => StoreError::Conflict {
                 stream_id,
