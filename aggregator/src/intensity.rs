@@ -99,6 +99,45 @@ pub struct Slot {
     pub source: String,
 }
 
+/// The first rule that a slot breaks.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum InvalidSlot {
+    /// It is for no zone.
+    #[error("intensity_zone is empty")]
+    NoZone,
+    /// It has no length, or less.
+    #[error("to is not after from")]
+    Times,
+    /// Nobody says so.
+    #[error("source is empty")]
+    NoSource,
+    /// Its figure is no intensity.
+    #[error("g_per_kwh {0} is not within 0 to {MAX_G_PER_KWH}")]
+    Figure(f64),
+}
+
+impl Slot {
+    /// Checks what every slot must keep, wherever it comes from.
+    ///
+    /// # Errors
+    /// The first rule that it breaks.
+    pub fn validate(&self) -> Result<(), InvalidSlot> {
+        if self.intensity_zone.is_empty() {
+            return Err(InvalidSlot::NoZone);
+        }
+        if self.source.is_empty() {
+            return Err(InvalidSlot::NoSource);
+        }
+        if self.to <= self.from {
+            return Err(InvalidSlot::Times);
+        }
+        if !(0.0..=MAX_G_PER_KWH).contains(&self.g_per_kwh) {
+            return Err(InvalidSlot::Figure(self.g_per_kwh));
+        }
+        Ok(())
+    }
+}
+
 /// An intensity zone as it is compared and kept: without spaces around it, in upper case.
 #[must_use]
 pub fn normalized_zone(intensity_zone: &str) -> String {

@@ -1,7 +1,7 @@
 //! What is asked of the ledger. The API, the page and the command line all ask here, so that one question
 //! has one answer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
@@ -10,7 +10,7 @@ use crate::intensity::{Slot, normalized_zone, timeline, yearly};
 use crate::report::{self, IdlePolicy, Report};
 use crate::site::Site;
 use crate::store::{
-    NodeSummary, RunFilter, RunKey, RunSummary, SeriesBy, SeriesPoint, Store, StoreError,
+    NodeSummary, RunFilter, RunKey, RunLedger, RunSummary, SeriesBy, SeriesPoint, Store, StoreError,
 };
 
 /// Why a question has no answer.
@@ -80,7 +80,7 @@ impl Ledger {
         let ledger = self.store.run_ledger(&key)?;
         let ledger = ledger.ok_or_else(|| LedgerError::NoSuchRun(query.run.clone()))?;
         let sites = self.store.sites()?;
-        let timelines = self.timelines(&sites, &ledger.summary)?;
+        let timelines = self.timelines(&sites, &ledger)?;
         Ok(report::build(&ledger, query.idle, &sites, &timelines))
     }
 
@@ -101,16 +101,19 @@ impl Ledger {
         }
     }
 
-    /// The intensity of each site's grid over the whole minutes of a run.
+    /// The intensity of the grid of each site that took part, over the whole minutes of a run.
     fn timelines(
         &self,
         sites: &[Site],
-        run: &RunSummary,
+        ledger: &RunLedger,
     ) -> Result<BTreeMap<String, Vec<Slot>>, StoreError> {
         let minute = SignedDuration::from_mins(1);
-        let (from, to) = (run.start - minute, run.end + minute);
+        let (from, to) = (ledger.summary.start - minute, ledger.summary.end + minute);
+        let took_part: BTreeSet<&str> =
+            ledger.cells.iter().map(|cell| cell.site.as_str()).collect();
         sites
             .iter()
+            .filter(|site| took_part.contains(site.name.as_str()))
             .filter_map(|site| site.intensity_zone.as_deref().map(normalized_zone))
             .map(|zone| {
                 let slots = self.store.slots(&zone, from, to)?;

@@ -6,6 +6,8 @@ mod coverage;
 mod footprint;
 mod notes;
 mod stages;
+#[cfg(test)]
+mod tests;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -29,6 +31,18 @@ pub enum IdlePolicy {
     Usage,
     /// Alike among the workloads that ran.
     Equal,
+}
+
+impl IdlePolicy {
+    /// As it is written everywhere.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Usage => "usage",
+            Self::Equal => "equal",
+        }
+    }
 }
 
 /// The report on one run. Energies are on the IT side; all are exact to the microjoule.

@@ -2,7 +2,7 @@
 
 use csv::StringRecord;
 
-use super::{IntensityBasis, MAX_G_PER_KWH, Slot, normalized_zone};
+use super::{IntensityBasis, Slot, normalized_zone};
 use crate::csv_file::{self, CsvError, Header, name, number, time};
 
 const HEADER: Header = Header {
@@ -26,33 +26,21 @@ pub fn parse(file: &str, content: &[u8]) -> Result<Vec<Slot>, CsvError> {
 }
 
 fn parse_row(row: &StringRecord) -> Result<Slot, String> {
-    let intensity_zone = normalized_zone(&name("intensity_zone", &row[0])?);
-    if intensity_zone.is_empty() {
-        return Err("intensity_zone is empty".to_owned());
-    }
-    let (from, to) = (time("from", &row[1])?, time("to", &row[2])?);
-    if to <= from {
-        return Err("to is not after from".to_owned());
-    }
-    let g_per_kwh = number("g_per_kwh", &row[3])?;
-    if !(0.0..=MAX_G_PER_KWH).contains(&g_per_kwh) {
-        return Err(format!(
-            "g_per_kwh {g_per_kwh} is not within 0 to {MAX_G_PER_KWH}"
-        ));
-    }
     let basis = match row.get(6) {
         None | Some("") => IntensityBasis::Measured,
         Some(basis) => basis.parse().map_err(|error| format!("{error}"))?,
     };
-    Ok(Slot {
-        intensity_zone,
-        from,
-        to,
-        g_per_kwh,
+    let slot = Slot {
+        intensity_zone: normalized_zone(&name("intensity_zone", &row[0])?),
+        from: time("from", &row[1])?,
+        to: time("to", &row[2])?,
+        g_per_kwh: number("g_per_kwh", &row[3])?,
         kind: row[4].parse().map_err(|error| format!("{error}"))?,
         basis,
         source: name("source", &row[5])?,
-    })
+    };
+    slot.validate().map_err(|error| error.to_string())?;
+    Ok(slot)
 }
 
 #[cfg(test)]
@@ -107,6 +95,7 @@ DE,2026-01-05T10:00:00+01:00,2026-01-05T11:00:00+01:00,0,average-direct,\"a, b\"
             "g_per_kwh 'many' is not a number",
         );
         check(&format!(",{from},{to},1,,x"), "intensity_zone is empty");
+        check(&format!("FR,{from},{to},1,,"), "source is empty");
         check(&format!("FR,{from},{to},1,co2,x"), "unknown kind 'co2'");
         check(
             &format!("FR,{from},{to},1,,x,measured"),

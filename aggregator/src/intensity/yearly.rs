@@ -2,11 +2,13 @@
 
 use std::sync::LazyLock;
 
+use serde::Serialize;
+
 /// One line of citation, then a header and a row per country.
 const TABLE: &str = include_str!("../../data/ember-yearly.csv");
 
 /// The average intensity of one country's electricity in one year.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct YearlyIntensity {
     /// Two letters, upper case (ISO 3166-1 alpha-2).
     pub zone: &'static str,
@@ -24,7 +26,7 @@ impl YearlyIntensity {
     /// As a slot's source.
     #[must_use]
     pub fn source(&self) -> String {
-        format!("Ember {} (yearly average)", self.year)
+        format!("Ember {}", self.year)
     }
 }
 

@@ -139,7 +139,7 @@ impl Footprint {
     /// Weighted by energy; 1 where there is none.
     pub(super) fn pue(&self) -> f64 {
         if self.joules > 0.0 {
-            self.facility_joules / self.joules
+            rounded(self.facility_joules / self.joules)
         } else {
             1.0
         }
@@ -167,9 +167,14 @@ impl Footprint {
                     intensity_zone: intensity_zone.clone(),
                     provider: provider.clone(),
                     kind: kind.clone(),
-                    g_per_kwh: sum.grams_at_pue_1 / grams(sum.joules, 1.0, 1.0),
+                    g_per_kwh: rounded(sum.grams_at_pue_1 / grams(sum.joules, 1.0, 1.0)),
                 })
             };
         self.by_source.iter().filter_map(used).collect()
     }
+}
+
+/// Without what adding up many parts leaves beyond the ninth decimal: a mean of equal figures is that figure.
+fn rounded(mean: f64) -> f64 {
+    (mean * 1e9).round() / 1e9
 }
