@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -236,8 +237,9 @@ fn signals_reach_the_command() {
 
 /// Started, and told to be ready. Its standard input is a pipe that stays open and empty.
 fn started(mut exec: Command) -> (Child, impl Iterator<Item = std::io::Result<String>>) {
-    // A session of its own: no terminal of whoever runs the test takes part.
+    // Its own process group, so that it is never in the foreground of a terminal that the test runs in.
     let mut child = exec
+        .process_group(0)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())

@@ -18,6 +18,9 @@ fn every_command_says_what_it_does() {
         "import",
         "import energy",
         "import intensity",
+        "serve",
+        "ledger",
+        "ledger check",
     ];
     for command in commands {
         let ended = run(command.split_whitespace().chain(["--help"]));
@@ -28,7 +31,7 @@ fn every_command_says_what_it_does() {
 
 #[test]
 fn a_parent_without_a_command_prints_its_help() {
-    for parent in [&[][..], &["import"]] {
+    for parent in [&[][..], &["import"], &["ledger"]] {
         run(parent).assert_usage("Commands:");
     }
 }

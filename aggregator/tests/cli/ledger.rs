@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use crate::program::{Ended, run};
 
-const ENERGY: &str = "\
+pub(crate) const ENERGY: &str = "\
 start,end,site,workflow,run,stage,zone,joules,basis
 2026-01-05T10:00:00Z,2026-01-05T10:10:00Z,lab,churn,r1,clean,package-0,36000,measured
 2026-01-05T10:10:00Z,2026-01-05T10:30:00Z,lab,churn,r1,train,package-0,360000,measured
@@ -19,7 +19,7 @@ start,end,site,workflow,run,stage,zone,joules,basis
 2026-01-05T12:00:00Z,2026-01-05T12:20:00Z,lab,fraud,r2,train,package-0,1000,measured
 ";
 
-const INTENSITY: &str = "\
+pub(crate) const INTENSITY: &str = "\
 intensity_zone,from,to,g_per_kwh,kind,source,basis
 FR,2026-01-05T10:00:00Z,2026-01-05T11:00:00Z,100,,meter,measured
 FR,2026-01-05T12:00:00Z,2026-01-05T13:00:00Z,50,,forecaster,forecast

@@ -6,10 +6,12 @@ use std::process::{Command, Output};
 /// The program with arguments, and without the caller's settings.
 pub(crate) fn hxmlops<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hxmlops"));
-    command
-        .args(args)
-        .env_remove("HXMLOPS_SERVER")
-        .env_remove("COLUMNS");
+    command.args(args).env_remove("COLUMNS");
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("HXMLOPS_") {
+            command.env_remove(name);
+        }
+    }
     command
 }
 

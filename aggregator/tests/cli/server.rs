@@ -1,10 +1,165 @@
-//! Commands against a server that is not there, or is something else.
+//! Commands against a server: the real one, one that is not there, one that is something else.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::process::{Child, Stdio};
 use std::thread::JoinHandle;
 
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::ledger::{ENERGY, INTENSITY};
 use crate::program::{hxmlops, run};
+
+/// `hxmlops serve` on a port and a ledger of its own.
+struct Serving {
+    child: Child,
+    url: String,
+    dir: TempDir,
+}
+
+impl Serving {
+    fn start() -> Self {
+        let dir = TempDir::new().unwrap();
+        let mut child = hxmlops(["serve", "--listen", "127.0.0.1:0", "--site", "lab"])
+            .args(["--intensity-zone", "FR", "--pue", "1.2", "--data-dir"])
+            .arg(dir.path())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        let stdout = child.stdout.take().unwrap();
+        BufReader::new(stdout).read_line(&mut line).unwrap();
+        let url = line
+            .trim()
+            .strip_prefix("listening on ")
+            .unwrap()
+            .to_owned();
+        Self { child, url, dir }
+    }
+
+    fn import(&self, what: &str, content: &str) -> String {
+        let file = self.dir.path().join("file.csv");
+        std::fs::write(&file, content).unwrap();
+        let args = [
+            "import",
+            what,
+            file.to_str().unwrap(),
+            "--server",
+            &self.url,
+        ];
+        run(args).assert_done().to_owned()
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn a_server_and_its_data_directory_give_the_same_answers() {
+    let serving = Serving::start();
+    assert!(
+        serving
+            .import("energy", ENERGY)
+            .contains("imported 163.6 Wh (rows: 5, runs: 3)")
+    );
+    assert!(
+        serving
+            .import("energy", ENERGY)
+            .contains("already imported, nothing changed")
+    );
+    assert!(
+        serving
+            .import("intensity", INTENSITY)
+            .contains("2 of 2 slots are new or changed")
+    );
+    assert!(
+        serving
+            .import("intensity", INTENSITY)
+            .contains("already imported, nothing changed")
+    );
+
+    let dir = serving.dir.path().to_str().unwrap();
+    let questions: [&[&str]; 7] = [
+        &["runs", "--json"],
+        &[
+            "runs",
+            "--json",
+            "--workflow",
+            "fraud",
+            "--since",
+            "2026-01-05T00:00:00Z",
+        ],
+        &["report", "r1", "--format", "json"],
+        &[
+            "report",
+            "r2",
+            "--workflow",
+            "churn",
+            "--idle",
+            "equal",
+            "--format",
+            "json",
+        ],
+        &["compare", "r1", "r2", "--workflow", "churn", "--json"],
+        &[
+            "intensity",
+            "--zone",
+            "fr",
+            "--from",
+            "2026-01-05T09:00:00Z",
+            "--to",
+            "2026-01-05T13:00:00Z",
+            "--json",
+        ],
+        &[
+            "intensity",
+            "--zone",
+            "SE",
+            "--from",
+            "2026-01-05T09:00:00Z",
+            "--to",
+            "2026-01-05T13:00:00Z",
+            "--json",
+        ],
+    ];
+    for question in questions {
+        let served = run(question.iter().chain(&["--server", &serving.url]));
+        let read = run(question.iter().chain(&["--data-dir", dir]));
+        let answer: Value = serde_json::from_str(served.assert_done()).unwrap();
+        assert!(
+            answer.as_array().is_none_or(|answers| !answers.is_empty()),
+            "{question:?}"
+        );
+        assert_eq!(served.stdout, read.assert_done(), "{question:?}");
+    }
+    for (question, refusal) in [
+        (&["report", "r9"][..], "no run 'r9' in the ledger"),
+        (
+            &["report", "r2"],
+            "(import/churn, import/fraud); say which with --workflow",
+        ),
+        (
+            &["intensity", "--zone", "ATLANTIS"],
+            "unknown intensity zone 'ATLANTIS'",
+        ),
+    ] {
+        run(question.iter().chain(&["--server", &serving.url])).assert_failed(refusal);
+    }
+    let check = run(["ledger", "check", "--data-dir", dir]);
+    assert!(
+        check
+            .assert_done()
+            .contains("workloads + system + idle = measured"),
+        "{check:?}"
+    );
+}
 
 /// A port on which nobody listens.
 fn free_port() -> u16 {
@@ -124,7 +279,7 @@ fn each_question_has_its_address() {
 
 #[test]
 fn a_batch_is_sent_as_what_it_is() {
-    let dir = tempfile::TempDir::new().unwrap();
+    let dir = TempDir::new().unwrap();
     let file = dir.path().join("e.csv");
     let row = "2026-01-05T10:00:00Z,2026-01-05T10:01:00Z,,w,r,s,package-0,1,measured";
     std::fs::write(
