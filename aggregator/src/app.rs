@@ -12,8 +12,8 @@ use crate::metrics::Metrics;
 use crate::site_map::SiteMap;
 use crate::store::Store;
 
-/// Batches that are unpacked at once; each may take tens of megabytes while it is.
-const INGEST_PERMITS: usize = 8;
+/// Batches that are unpacked at once; each may take a hundred megabytes and more while it is.
+const INGEST_PERMITS: usize = 4;
 /// Questions that the store answers at once.
 const READ_PERMITS: usize = 8;
 

@@ -143,7 +143,7 @@ pub fn rollup(batch: &Batch) -> Result<Rollup<'_>, Unfit> {
 #[must_use]
 pub fn count_pieces(batch: &Batch) -> u64 {
     let of_interval = |interval: &Interval| {
-        let minutes = interval.duration_ns / MINUTE_NS + 2;
+        let minutes = count_minutes(interval.start_unix_ms, interval.duration_ns);
         let rows = interval.zones.len() * (1 + interval.workloads.len());
         minutes.saturating_mul(rows as u64)
     };
@@ -214,14 +214,24 @@ impl Piece {
 
 fn pieces(start_unix_ms: i64, duration_ns: u64) -> impl Iterator<Item = Piece> {
     let first = start_unix_ms / MINUTE_MS;
-    let lead_ns = (start_unix_ms % MINUTE_MS) as u64 * 1_000_000;
-    let count = (lead_ns + duration_ns).div_ceil(MINUTE_NS);
+    let lead_ns = lead_ns(start_unix_ms);
+    let count = count_minutes(start_unix_ms, duration_ns);
     (0..count).map(move |index| Piece {
         minute: first + index as i64,
         from_ns: (index * MINUTE_NS).saturating_sub(lead_ns),
         to_ns: ((index + 1) * MINUTE_NS - lead_ns).min(duration_ns),
         whole_ns: duration_ns,
     })
+}
+
+/// Time from the start of the minute to the start of the interval.
+fn lead_ns(start_unix_ms: i64) -> u64 {
+    (start_unix_ms % MINUTE_MS) as u64 * 1_000_000
+}
+
+/// Minutes that an interval touches.
+fn count_minutes(start_unix_ms: i64, duration_ns: u64) -> u64 {
+    (lead_ns(start_unix_ms) + duration_ns).div_ceil(MINUTE_NS)
 }
 
 impl<'a> Rollup<'a> {
