@@ -7,6 +7,9 @@ use wire::Energy;
 
 use crate::intensity::{IntensityBasis, Slot};
 
+/// Joules in a kilowatt-hour.
+pub const JOULES_PER_KWH: f64 = 3.6e6;
+
 /// The carbon of some energy, as far as it can be told.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Carbon {
@@ -24,6 +27,205 @@ pub struct Carbon {
 /// `slots` are of one signal, by start, and do not overlap.
 #[must_use]
 pub fn carbon(energy: Energy, from: Timestamp, to: Timestamp, pue: f64, slots: &[Slot]) -> Carbon {
-    let _ = (energy, from, to, pue, slots);
-    unimplemented!()
+    let spread = spread(energy, from, to, slots);
+    let mut carbon = Carbon {
+        uncovered_joules: spread.uncovered_joules,
+        ..Carbon::default()
+    };
+    for (slot, joules) in spread.parts {
+        let grams = grams(joules, pue, slot.g_per_kwh);
+        carbon.grams += grams;
+        *carbon.grams_by_basis.entry(slot.basis).or_default() += grams;
+    }
+    carbon
+}
+
+/// gCO2e of `joules` (IT side) at one intensity.
+#[must_use]
+pub fn grams(joules: f64, pue: f64, g_per_kwh: f64) -> f64 {
+    joules / JOULES_PER_KWH * pue * g_per_kwh
+}
+
+/// Energy cut along the borders of intensity slots.
+#[derive(Debug, PartialEq)]
+pub struct Spread<'a> {
+    /// Each slot that was touched, with the joules that fall in it.
+    pub parts: Vec<(&'a Slot, f64)>,
+    /// Joules in times for which no slot was given.
+    pub uncovered_joules: f64,
+}
+
+/// Spreads `energy` evenly over `from` to `to` among the slots that it falls in. What has no length falls
+/// in the slot of its start.
+///
+/// `slots` are of one signal, by start, and do not overlap.
+#[must_use]
+pub fn spread(energy: Energy, from: Timestamp, to: Timestamp, slots: &[Slot]) -> Spread<'_> {
+    let start = from.as_nanosecond();
+    // One nanosecond where there is no length, so that the energy falls somewhere.
+    let end = to.as_nanosecond().max(start + 1);
+    let length = end - start;
+    let first = slots.partition_point(|slot| slot.to.as_nanosecond() <= start);
+
+    let mut parts = Vec::new();
+    let mut uncovered = length;
+    for slot in &slots[first..] {
+        let overlap = slot.to.as_nanosecond().min(end) - slot.from.as_nanosecond().max(start);
+        if overlap <= 0 {
+            break;
+        }
+        uncovered -= overlap;
+        parts.push((slot, portion(energy, overlap, length)));
+    }
+    Spread {
+        parts,
+        uncovered_joules: portion(energy, uncovered, length),
+    }
+}
+
+fn portion(energy: Energy, part: i128, whole: i128) -> f64 {
+    energy.joules() * (part as f64 / whole as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::intensity::Signal;
+
+    fn slot(from: &str, to: &str, g_per_kwh: f64, basis: IntensityBasis) -> Slot {
+        Slot {
+            intensity_zone: "FR".to_owned(),
+            from: from.parse().unwrap(),
+            to: to.parse().unwrap(),
+            g_per_kwh,
+            kind: Signal::default(),
+            basis,
+            source: "a test".to_owned(),
+        }
+    }
+
+    fn two_hours() -> Vec<Slot> {
+        vec![
+            slot(
+                "2026-01-05T10:00:00Z",
+                "2026-01-05T11:00:00Z",
+                100.0,
+                IntensityBasis::Measured,
+            ),
+            slot(
+                "2026-01-05T11:00:00Z",
+                "2026-01-05T12:00:00Z",
+                300.0,
+                IntensityBasis::Forecast,
+            ),
+        ]
+    }
+
+    fn check(joules: f64, from: &str, to: &str, pue: f64, grams: f64, uncovered_joules: f64) {
+        let energy = Energy::from_joules(joules).unwrap();
+        let carbon = carbon(
+            energy,
+            from.parse().unwrap(),
+            to.parse().unwrap(),
+            pue,
+            &two_hours(),
+        );
+        let near = |a: f64, b: f64| (a - b).abs() < 1e-9;
+        assert!(near(carbon.grams, grams), "{from} to {to}: {carbon:?}");
+        assert!(
+            near(carbon.uncovered_joules, uncovered_joules),
+            "{from} to {to}: {carbon:?}"
+        );
+        let by_basis: f64 = carbon.grams_by_basis.values().sum();
+        assert!(near(by_basis, carbon.grams), "{carbon:?}");
+    }
+
+    #[test]
+    fn each_part_takes_the_intensity_of_its_slot() {
+        let (ten_fifty, eleven_ten) = ("2026-01-05T10:50:00Z", "2026-01-05T11:10:00Z");
+        check(3.6e6, ten_fifty, eleven_ten, 1.0, 200.0, 0.0);
+        check(3.6e6, ten_fifty, eleven_ten, 1.5, 300.0, 0.0);
+        check(0.0, ten_fifty, eleven_ten, 1.0, 0.0, 0.0);
+        check(
+            3.6e6,
+            "2026-01-05T10:50:00Z",
+            "2026-01-05T10:50:00Z",
+            1.0,
+            100.0,
+            0.0,
+        );
+        // Times are half-open: a slot's end is the next one's start.
+        check(
+            3.6e6,
+            "2026-01-05T11:00:00Z",
+            "2026-01-05T11:00:00Z",
+            1.0,
+            300.0,
+            0.0,
+        );
+        check(
+            3.6e6,
+            "2026-01-05T10:00:00Z",
+            "2026-01-05T11:00:00Z",
+            1.0,
+            100.0,
+            0.0,
+        );
+    }
+
+    #[test]
+    fn energy_without_a_slot_is_refused_and_not_free() {
+        check(
+            3.6e6,
+            "2026-01-05T09:00:00Z",
+            "2026-01-05T10:00:00Z",
+            1.0,
+            0.0,
+            3.6e6,
+        );
+        check(
+            3.6e6,
+            "2026-01-05T11:30:00Z",
+            "2026-01-05T12:30:00Z",
+            1.0,
+            150.0,
+            1.8e6,
+        );
+        check(
+            3.6e6,
+            "2026-01-05T09:00:00Z",
+            "2026-01-05T13:00:00Z",
+            1.0,
+            100.0,
+            1.8e6,
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn splitting_an_interval_anywhere_changes_nothing(
+            microjoules in 0_u64..1_000_000_000_000_000,
+            start_s in -3_600_i64..7_200,
+            length_s in 1_i64..20_000,
+            cut in 0.0_f64..1.0,
+        ) {
+            let origin: Timestamp = "2026-01-05T10:00:00Z".parse().unwrap();
+            let at = |seconds: i64| Timestamp::from_second(origin.as_second() + seconds).unwrap();
+            let cut_s = (length_s as f64 * cut) as i64;
+            let energy = Energy::from_microjoules(microjoules);
+            let whole = carbon(energy, at(start_s), at(start_s + length_s), 1.3, &two_hours());
+
+            let seconds = [cut_s as u64, (length_s - cut_s) as u64];
+            let halves = wire::apportion(energy, &seconds).unwrap();
+            let one = carbon(halves[0], at(start_s), at(start_s + cut_s), 1.3, &two_hours());
+            let two = carbon(halves[1], at(start_s + cut_s), at(start_s + length_s), 1.3, &two_hours());
+
+            // Cutting rounds to the microjoule.
+            let near = |a: f64, b: f64| (a - b).abs() < 1e-6 + 1e-9 * a.abs();
+            prop_assert!(near(whole.grams, one.grams + two.grams));
+            prop_assert!(near(whole.uncovered_joules, one.uncovered_joules + two.uncovered_joules));
+        }
+    }
 }

@@ -1,8 +1,23 @@
 //! Carbon intensity of the grid: slots, their kinds, and the yearly table that comes with the program.
 
+pub mod csv;
+mod signal;
+mod timeline;
+mod yearly;
+
+use std::fmt;
+use std::str::FromStr;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+
+pub use signal::{Signal, UnknownSignal};
+pub use timeline::timeline;
+pub use yearly::{YearlyIntensity, citation, yearly, yearly_all};
+
+/// The largest intensity that is believed, in gCO2e/kWh: over four times the dirtiest coal plant.
+pub const MAX_G_PER_KWH: f64 = 5000.0;
 
 /// How a figure came about, from the best to the coarsest.
 #[derive(
@@ -20,31 +35,46 @@ pub enum IntensityBasis {
     Annual,
 }
 
-/// What a figure counts. Figures of two signals are never added or compared.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
-#[serde(try_from = "String", into = "String")]
-#[schema(value_type = String)]
-pub struct Signal(String);
+/// A word that names no basis.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unknown basis '{0}': one of measured, estimated, forecast, annual")]
+pub struct UnknownBasis(String);
 
-impl Signal {
-    /// The signal's name, such as `average-lifecycle-production`.
+impl IntensityBasis {
+    /// All of them, from the best to the coarsest.
+    pub const ALL: [Self; 4] = [
+        Self::Measured,
+        Self::Estimated,
+        Self::Forecast,
+        Self::Annual,
+    ];
+
+    /// As it is written everywhere.
     #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Measured => "measured",
+            Self::Estimated => "estimated",
+            Self::Forecast => "forecast",
+            Self::Annual => "annual",
+        }
     }
 }
 
-impl TryFrom<String> for Signal {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        Ok(Self(text))
+impl fmt::Display for IntensityBasis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 
-impl From<Signal> for String {
-    fn from(signal: Signal) -> Self {
-        signal.0
+impl FromStr for IntensityBasis {
+    type Err = UnknownBasis;
+
+    fn from_str(text: &str) -> Result<Self, UnknownBasis> {
+        Self::ALL
+            .into_iter()
+            .find(|basis| basis.as_str() == text)
+            .ok_or_else(|| UnknownBasis(text.to_owned()))
     }
 }
 
@@ -67,4 +97,49 @@ pub struct Slot {
     pub basis: IntensityBasis,
     /// Who says so.
     pub source: String,
+}
+
+/// The first rule that a slot breaks.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum InvalidSlot {
+    /// It is for no zone.
+    #[error("intensity_zone is empty")]
+    NoZone,
+    /// It has no length, or less.
+    #[error("to is not after from")]
+    Times,
+    /// Nobody says so.
+    #[error("source is empty")]
+    NoSource,
+    /// Its figure is no intensity.
+    #[error("g_per_kwh {0} is not within 0 to {MAX_G_PER_KWH}")]
+    Figure(f64),
+}
+
+impl Slot {
+    /// Checks what every slot must keep, wherever it comes from.
+    ///
+    /// # Errors
+    /// The first rule that it breaks.
+    pub fn validate(&self) -> Result<(), InvalidSlot> {
+        if self.intensity_zone.is_empty() {
+            return Err(InvalidSlot::NoZone);
+        }
+        if self.source.is_empty() {
+            return Err(InvalidSlot::NoSource);
+        }
+        if self.to <= self.from {
+            return Err(InvalidSlot::Times);
+        }
+        if !(0.0..=MAX_G_PER_KWH).contains(&self.g_per_kwh) {
+            return Err(InvalidSlot::Figure(self.g_per_kwh));
+        }
+        Ok(())
+    }
+}
+
+/// An intensity zone as it is compared and kept: without spaces around it, in upper case.
+#[must_use]
+pub fn normalized_zone(intensity_zone: &str) -> String {
+    intensity_zone.trim().to_ascii_uppercase()
 }

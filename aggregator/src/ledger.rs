@@ -1,13 +1,17 @@
 //! What is asked of the ledger. The API, the page and the command line all ask here, so that one question
 //! has one answer.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
-use crate::intensity::Slot;
-use crate::report::{IdlePolicy, Report};
-use crate::store::{NodeSummary, RunFilter, RunSummary, SeriesBy, SeriesPoint, Store, StoreError};
+use crate::intensity::{Slot, normalized_zone, timeline, yearly};
+use crate::report::{self, IdlePolicy, Report};
+use crate::site::Site;
+use crate::store::{
+    NodeSummary, RunFilter, RunKey, RunLedger, RunSummary, SeriesBy, SeriesPoint, Store, StoreError,
+};
 
 /// Why a question has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -71,8 +75,52 @@ impl Ledger {
     ///
     /// # Errors
     /// Where there is no such run, or more than one.
-    pub fn report(&self, _query: &ReportQuery) -> Result<Report, LedgerError> {
-        unimplemented!()
+    pub fn report(&self, query: &ReportQuery) -> Result<Report, LedgerError> {
+        let key = self.find_run(query)?;
+        let ledger = self.store.run_ledger(&key)?;
+        let ledger = ledger.ok_or_else(|| LedgerError::NoSuchRun(query.run.clone()))?;
+        let sites = self.store.sites()?;
+        let timelines = self.timelines(&sites, &ledger)?;
+        Ok(report::build(&ledger, query.idle, &sites, &timelines))
+    }
+
+    fn find_run(&self, query: &ReportQuery) -> Result<RunKey, LedgerError> {
+        let mut runs = self.store.runs(&RunFilter {
+            run: Some(query.run.clone()),
+            workflow: query.workflow.clone(),
+            cluster: query.cluster.clone(),
+            ..RunFilter::default()
+        })?;
+        match runs.len() {
+            0 => Err(LedgerError::NoSuchRun(query.run.clone())),
+            1 => Ok(runs.remove(0).key),
+            _ => Err(LedgerError::Ambiguous {
+                run: query.run.clone(),
+                places: places(&runs),
+            }),
+        }
+    }
+
+    /// The intensity of the grid of each site that took part, over the whole minutes of a run.
+    fn timelines(
+        &self,
+        sites: &[Site],
+        ledger: &RunLedger,
+    ) -> Result<BTreeMap<String, Vec<Slot>>, StoreError> {
+        let minute = SignedDuration::from_mins(1);
+        let (from, to) = (ledger.summary.start - minute, ledger.summary.end + minute);
+        let took_part: BTreeSet<&str> =
+            ledger.cells.iter().map(|cell| cell.site.as_str()).collect();
+        sites
+            .iter()
+            .filter(|site| took_part.contains(site.name.as_str()))
+            .filter_map(|site| site.intensity_zone.as_deref().map(normalized_zone))
+            .map(|zone| {
+                let slots = self.store.slots(&zone, from, to)?;
+                let slots = timeline(slots, &zone, from, to);
+                Ok((zone, slots))
+            })
+            .collect()
     }
 
     /// All nodes.
@@ -102,11 +150,26 @@ impl Ledger {
     /// Where the zone is unknown.
     pub fn intensity(
         &self,
-        _intensity_zone: &str,
-        _from: Timestamp,
-        _to: Timestamp,
+        intensity_zone: &str,
+        from: Timestamp,
+        to: Timestamp,
     ) -> Result<Vec<Slot>, LedgerError> {
-        unimplemented!()
+        let zone = normalized_zone(intensity_zone);
+        let slots = timeline(self.store.slots(&zone, from, to)?, &zone, from, to);
+        if slots.is_empty() && !self.is_known(&zone)? {
+            return Err(LedgerError::UnknownIntensityZone(intensity_zone.to_owned()));
+        }
+        Ok(slots)
+    }
+
+    fn is_known(&self, zone: &str) -> Result<bool, StoreError> {
+        if yearly(zone).is_some() {
+            return Ok(true);
+        }
+        let slots = self
+            .store
+            .slots(zone, Timestamp::UNIX_EPOCH, Timestamp::MAX)?;
+        Ok(!slots.is_empty())
     }
 
     /// Adds intensity slots; returns how many were new or changed.
@@ -116,4 +179,12 @@ impl Ledger {
     pub fn put_slots(&self, slots: &[Slot]) -> Result<usize, LedgerError> {
         Ok(self.store.put_slots(slots)?)
     }
+}
+
+fn places(runs: &[RunSummary]) -> String {
+    let places: Vec<String> = runs
+        .iter()
+        .map(|run| format!("{}/{}", run.key.cluster, run.key.workflow))
+        .collect();
+    places.join(", ")
 }

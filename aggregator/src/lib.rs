@@ -1,8 +1,30 @@
 //! The ledger's server and the command line.
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod api;
+pub mod app;
 pub mod carbon;
+pub mod cli;
+pub mod client;
+pub mod commands;
+pub mod compare;
+pub mod config;
+pub mod csv_file;
+pub mod error;
+pub mod format;
+pub mod idle_policy;
+pub mod ingest;
 pub mod intensity;
 pub mod ledger;
+pub mod metrics;
+pub mod openapi;
+mod page;
 pub mod report;
+pub mod rollup;
+pub mod router;
+pub mod serve;
 pub mod site;
+pub mod site_map;
+pub mod source;
 pub mod store;

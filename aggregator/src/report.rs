@@ -1,10 +1,21 @@
 //! The report on one run: what its energy and carbon were, by stage, component and zone.
 
+mod balance;
+mod build;
+mod coverage;
+mod footprint;
+mod notes;
+mod stages;
+#[cfg(test)]
+mod tests;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::intensity::Signal;
+
+pub use build::build;
 
 /// How a node's idle energy is shared among those who ran on it, per zone and minute. Every policy keeps
 /// shares + unshared idle = idle, to the microjoule.
@@ -20,6 +31,18 @@ pub enum IdlePolicy {
     Usage,
     /// Alike among the workloads that ran.
     Equal,
+}
+
+impl IdlePolicy {
+    /// As it is written everywhere.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Usage => "usage",
+            Self::Equal => "equal",
+        }
+    }
 }
 
 /// The report on one run. Energies are on the IT side; all are exact to the microjoule.

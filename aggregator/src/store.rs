@@ -3,13 +3,18 @@
 //! The raw form of the ledger is the batch as it came; its rollups are rows per minute, sums of integers.
 //! A store does no carbon and shares out no idle energy: that is done on read, from what it returns.
 
+mod sqlite;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use wire::{Energy, StreamId};
 
 use crate::intensity::Slot;
+use crate::rollup::Unfit;
 use crate::site::Site;
+
+pub use sqlite::SqliteStore;
 
 /// Why a store did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +27,9 @@ pub enum StoreError {
         /// Its number in the stream.
         sequence: u64,
     },
+    /// A valid batch that a ledger cannot hold; it never will.
+    #[error("the batch does not fit the ledger: {0}")]
+    Unfit(#[from] Unfit),
     /// The ledger was written by a newer program.
     #[error(
         "the ledger {path} has schema {found}, this program knows up to {known}; use a newer hxmlops"
@@ -111,6 +119,27 @@ pub struct RunFilter {
     pub stage: Option<String>,
 }
 
+/// One stage of a workflow over all its runs, and over what it did in none.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct StageSummary {
+    /// Cluster that it ran in.
+    pub cluster: String,
+    /// Workflow that it is a stage of; empty where it belongs to none.
+    pub workflow: String,
+    /// Its name; empty for what carries a workflow or run and no stage.
+    pub stage: String,
+    /// Runs that have it.
+    pub runs: u64,
+    /// Start of the first interval that it ran in.
+    #[schema(value_type = String, format = DateTime)]
+    pub start: Timestamp,
+    /// End of the last.
+    #[schema(value_type = String, format = DateTime)]
+    pub end: Timestamp,
+    /// Active energy in joules, exact to the microjoule.
+    pub active_joules: f64,
+}
+
 /// A node of a cluster.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 pub struct NodeKey {
@@ -173,6 +202,21 @@ pub struct WorkloadLabels {
     pub container: String,
 }
 
+impl From<&wire::v1::Workload> for WorkloadLabels {
+    fn from(workload: &wire::v1::Workload) -> Self {
+        let first = |name: &String, id: &String| if name.is_empty() { id } else { name }.clone();
+        Self {
+            workflow: workload.workflow.clone(),
+            run: workload.run.clone(),
+            stage: workload.stage.clone(),
+            component: workload.component.clone(),
+            namespace: workload.namespace.clone(),
+            pod: first(&workload.pod, &workload.pod_uid),
+            container: first(&workload.container, &workload.container_id),
+        }
+    }
+}
+
 /// One workload's part of a cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Share {
@@ -228,7 +272,7 @@ pub struct RunLedger {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum SeriesBy {
-    /// Whole nodes: measured energy.
+    /// Whole nodes, as `cluster/node`: measured energy.
     Node,
     /// Stages, as `workflow/stage`: active energy.
     Stage,
@@ -266,7 +310,8 @@ pub trait Store: Send + Sync {
     /// Writes a batch and its rollups in one transaction, once: durable when it returns.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] where its key is taken by other content.
+    /// [`StoreError::Conflict`] where its key is taken by other content, [`StoreError::Unfit`] where its sums
+    /// would be too many or too great.
     fn write_batch(&self, batch: &ReceivedBatch, site: &str) -> Result<Written, StoreError>;
 
     /// Runs, the latest start first.
@@ -280,6 +325,12 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// Where the store fails.
     fn run_ledger(&self, key: &RunKey) -> Result<Option<RunLedger>, StoreError>;
+
+    /// All stages, by cluster, workflow and name.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    fn stages(&self) -> Result<Vec<StageSummary>, StoreError>;
 
     /// All nodes, by cluster and name.
     ///

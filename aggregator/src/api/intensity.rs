@@ -1,0 +1,103 @@
+//! Carbon intensity of grids: what is known, and slots to add.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::extract::rejection::JsonRejection;
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use wire::limits::MAX_NAME_BYTES;
+
+use super::{Asked, time_range};
+use crate::app::App;
+use crate::error::{ApiError, ErrorBody};
+use crate::intensity::{Slot, normalized_zone};
+use crate::serve::show_current;
+
+const DEFAULT_LENGTH: SignedDuration = SignedDuration::from_hours(24);
+/// A leap year.
+const MAX_LENGTH: SignedDuration = SignedDuration::from_hours(366 * 24);
+
+/// Which intensity is asked for.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct IntensityQuery {
+    /// Grid, such as `FR`.
+    zone: String,
+    /// Start, inclusive (RFC 3339); a day before the end unless told otherwise.
+    #[param(value_type = Option<String>, format = DateTime)]
+    from: Option<Timestamp>,
+    /// End, exclusive (RFC 3339); now unless told otherwise.
+    #[param(value_type = Option<String>, format = DateTime)]
+    to: Option<Timestamp>,
+}
+
+/// What adding slots did.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+pub(crate) struct Changed {
+    /// Slots that were new, or became a new revision.
+    changed: usize,
+}
+
+/// Intensity of a grid over a time, gaps filled from the yearly table.
+#[utoipa::path(get, path = "/api/v1/intensity", tag = "intensity", params(IntensityQuery), responses(
+    (status = 200, body = [Slot]),
+    (status = 400, body = ErrorBody),
+    (status = 404, body = ErrorBody, description = "Unknown zone"),
+))]
+pub(crate) async fn list(
+    State(app): State<Arc<App>>,
+    Asked(query): Asked<IntensityQuery>,
+) -> Result<Json<Vec<Slot>>, ApiError> {
+    let (from, to) = time_range(query.from, query.to, DEFAULT_LENGTH, MAX_LENGTH)?;
+    app.read(move |app| Ok(Json(app.ledger.intensity(&query.zone, from, to)?)))
+        .await
+}
+
+/// Adds slots, all or none. A slot with another figure than before becomes a new revision.
+#[utoipa::path(post, path = "/api/v1/intensity", tag = "intensity", request_body = [Slot], responses(
+    (status = 200, body = Changed),
+    (status = 400, body = ErrorBody),
+    (status = 413, body = ErrorBody),
+    (status = 415, body = ErrorBody),
+))]
+pub(crate) async fn add(
+    State(app): State<Arc<App>>,
+    slots: Result<Json<Vec<Slot>>, JsonRejection>,
+) -> Result<Json<Changed>, ApiError> {
+    let Json(mut slots) = slots?;
+    for (index, slot) in slots.iter_mut().enumerate() {
+        slot.intensity_zone = normalized_zone(&slot.intensity_zone);
+        check(slot).map_err(|fault| ApiError::bad_request(format!("slot {index}: {fault}")))?;
+    }
+    app.ingest(move |app| {
+        let changed = app.ledger.put_slots(&slots)?;
+        show_current(app, Timestamp::now());
+        Ok(Json(Changed { changed }))
+    })
+    .await
+}
+
+/// The rules of a slot, as far as its types do not keep them.
+fn check(slot: &Slot) -> Result<(), String> {
+    for (field, text) in [
+        ("intensity_zone", &slot.intensity_zone),
+        ("source", &slot.source),
+    ] {
+        if text.is_empty() || text.len() > MAX_NAME_BYTES || text.contains(char::is_control) {
+            return Err(format!(
+                "{field} is empty, longer than {MAX_NAME_BYTES} bytes or has control characters"
+            ));
+        }
+    }
+    if slot.from >= slot.to {
+        return Err(format!("from {} is not before to {}", slot.from, slot.to));
+    }
+    if !slot.g_per_kwh.is_finite() || slot.g_per_kwh < 0.0 {
+        return Err(format!("g_per_kwh {} is not 0 or more", slot.g_per_kwh));
+    }
+    Ok(())
+}

@@ -1,0 +1,119 @@
+//! The table of contents of the command line.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, Parser, Subcommand};
+
+use crate::commands::{compare, exec, import, intensity, ledger, output, report, runs, serve};
+use crate::format::escape;
+
+/// The energy and carbon ledger of machine-learning workflows.
+#[derive(Debug, Parser)]
+#[command(
+    name = "hxmlops",
+    version,
+    max_term_width = 80,
+    arg_required_else_help = true,
+    subcommand_required = true
+)]
+pub struct Cli {
+    #[command(flatten)]
+    ledger: LedgerArgs,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// In the help of every command, below its own options.
+const HEADING: &str = "Where the ledger is";
+
+/// Where the ledger is.
+#[derive(Clone, Debug, Args)]
+pub struct LedgerArgs {
+    /// Server to ask
+    #[arg(
+        long,
+        global = true,
+        help_heading = HEADING,
+        value_name = "URL",
+        env = "HXMLOPS_SERVER",
+        hide_env_values = true,
+        default_value = "http://127.0.0.1:8642"
+    )]
+    pub server: String,
+    /// Read this data directory of a server directly, instead of asking the server
+    #[arg(long, global = true, help_heading = HEADING, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server: agents, dashboard, API and metrics
+    Serve(serve::ServeArgs),
+    /// List runs, the latest first
+    Runs(runs::RunsArgs),
+    /// Report the energy and carbon of a run
+    Report(report::ReportArgs),
+    /// Compare two runs, stage by stage, with the reasons for the difference
+    Compare(compare::CompareArgs),
+    /// Run a command on its own line of the ledger
+    Exec(exec::ExecArgs),
+    /// Show the carbon intensity of a grid
+    Intensity(intensity::IntensityArgs),
+    /// Bring energy or carbon intensities from a file
+    Import(import::ImportArgs),
+    /// Work on a ledger as a whole
+    Ledger(ledger::LedgerArgs),
+}
+
+/// Parses the arguments, runs the command, and turns what came of it into an exit code: 0 done, 1 failed,
+/// 2 usage, 3 a check said no.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli) {
+        Ok(code) => code,
+        Err(error) => fail(&error),
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    // `exec` gives signals and children to a runtime of its own kind.
+    if let Command::Exec(args) = &cli.command {
+        return exec::run(args);
+    }
+    let runtime = tokio::runtime::Runtime::new()?;
+    runtime.block_on(async {
+        let asked = &cli.ledger;
+        match cli.command {
+            Command::Serve(args) => serve::run(args).await,
+            Command::Exec(args) => exec::run(&args),
+            Command::Runs(args) => runs::run(&args, asked).await,
+            Command::Report(args) => report::run(&args, asked).await,
+            Command::Compare(args) => compare::run(&args, asked).await,
+            Command::Intensity(args) => intensity::run(&args, asked).await,
+            Command::Import(args) => import::run(&args, asked).await,
+            Command::Ledger(args) => ledger::run(&args, asked.data_dir.as_deref()),
+        }
+    })
+}
+
+/// A mistake in the arguments that the grammar alone cannot see.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Usage(pub String);
+
+fn fail(error: &anyhow::Error) -> ExitCode {
+    if error.is::<output::ClosedPipe>() {
+        return ExitCode::SUCCESS;
+    }
+    if let Some(Usage(message)) = error.downcast_ref() {
+        Cli::command()
+            .error(ErrorKind::ValueValidation, escape::terminal(message))
+            .exit();
+    }
+    // One line: the message, then its causes.
+    output::tell(&format!("error: {error:#}"));
+    ExitCode::FAILURE
+}

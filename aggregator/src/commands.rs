@@ -1,0 +1,12 @@
+//! The commands of the command line, one module each: arguments, questions to the ledger, output.
+
+pub mod compare;
+pub mod exec;
+pub mod import;
+pub mod intensity;
+pub mod ledger;
+pub mod output;
+pub mod report;
+pub mod runs;
+pub mod serve;
+pub mod when;

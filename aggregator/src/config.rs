@@ -1,0 +1,254 @@
+//! What `hxmlops serve` is told: flags over environment over a YAML file, checked before anything starts.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use clap::builder::FalseyValueParser;
+use jiff::SignedDuration;
+use serde::Deserialize;
+
+use crate::site::Site;
+use crate::site_map::{NodePattern, SiteMap};
+
+/// Address that a server listens on unless told otherwise.
+const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8642);
+const DEFAULT_SITE: &str = "default";
+const DEFAULT_PUE: f64 = 1.0;
+const DEFAULT_RUN_METRICS_TTL: Duration = Duration::from_secs(3600);
+
+/// Flags of `hxmlops serve`.
+#[derive(Args, Clone, Debug, Default)]
+pub struct ServeArgs {
+    /// Address of the dashboard, the API, the agents' batches and /metrics [default: 127.0.0.1:8642]
+    #[arg(long, value_name = "ADDRESS", env = "HXMLOPS_LISTEN")]
+    pub listen: Option<SocketAddr>,
+    /// Directory of the ledger [default: $XDG_DATA_HOME/hxmlops, else ~/.local/share/hxmlops]
+    #[arg(long, value_name = "DIR", env = "HXMLOPS_DATA_DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Site of the nodes that the config file gives to no other [default: default]
+    #[arg(long, value_name = "NAME", env = "HXMLOPS_SITE")]
+    pub site: Option<String>,
+    /// Grid that feeds the site, such as FR; without it there are no grams
+    #[arg(long, value_name = "ZONE", env = "HXMLOPS_INTENSITY_ZONE")]
+    pub intensity_zone: Option<String>,
+    /// Power usage effectiveness of the site, 1 or more [default: 1.0]
+    #[arg(long, value_name = "RATIO", env = "HXMLOPS_PUE")]
+    pub pue: Option<f64>,
+    /// Listen beyond this machine although there are neither TLS nor tokens
+    #[arg(long, env = "HXMLOPS_INSECURE", value_parser = FalseyValueParser::new())]
+    pub insecure: bool,
+    /// How long a run's metrics stay after its last batch [default: 1h]
+    #[arg(long, value_name = "TIME", env = "HXMLOPS_RUN_METRICS_TTL")]
+    pub run_metrics_ttl: Option<String>,
+    /// YAML file with the same keys, and `sites` beside them
+    #[arg(long, value_name = "FILE", env = "HXMLOPS_CONFIG")]
+    pub config: Option<PathBuf>,
+}
+
+/// The file behind `--config`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "snake_case")]
+struct ConfigFile {
+    listen: Option<SocketAddr>,
+    #[serde(alias = "data-dir")]
+    data_dir: Option<PathBuf>,
+    site: Option<String>,
+    #[serde(alias = "intensity-zone")]
+    intensity_zone: Option<String>,
+    pue: Option<f64>,
+    insecure: Option<bool>,
+    #[serde(alias = "run-metrics-ttl")]
+    run_metrics_ttl: Option<String>,
+    #[serde(default)]
+    sites: Vec<SiteEntry>,
+}
+
+/// One site of the file, and the nodes that belong to it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SiteEntry {
+    name: String,
+    #[serde(alias = "intensity-zone")]
+    intensity_zone: Option<String>,
+    pue: Option<f64>,
+    #[serde(default)]
+    nodes: Vec<String>,
+}
+
+/// A configuration that cannot be: one line that says what to change.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct InvalidConfig(pub String);
+
+/// What a server runs with, all of it checked.
+#[derive(Clone, Debug)]
+pub struct ServeConfig {
+    /// Address to listen on; port 0 for any.
+    pub listen: SocketAddr,
+    /// Directory of the ledger.
+    pub data_dir: PathBuf,
+    /// Sites and their nodes.
+    pub sites: SiteMap,
+    /// How long a run's metrics stay after its last batch.
+    pub run_metrics_ttl: Duration,
+}
+
+impl ServeConfig {
+    /// Reads the file that the flags name, if any, and checks everything.
+    ///
+    /// # Errors
+    /// The first thing that cannot be.
+    pub fn read(args: ServeArgs) -> Result<Self, InvalidConfig> {
+        let file = match &args.config {
+            Some(path) => read_file(path)?,
+            None => ConfigFile::default(),
+        };
+        resolve(args, file)
+    }
+}
+
+fn read_file(path: &Path) -> Result<ConfigFile, InvalidConfig> {
+    let invalid = |error: &dyn ToString| {
+        let error = error.to_string();
+        let line = error.lines().next().unwrap_or_default();
+        let line = line.strip_prefix("error: ").unwrap_or(line);
+        InvalidConfig(format!("config file {}: {line}", path.display()))
+    };
+    let text = std::fs::read_to_string(path).map_err(|error| invalid(&error))?;
+    parse(&text).map_err(|error| invalid(&error))
+}
+
+fn parse(text: &str) -> Result<ConfigFile, String> {
+    if text.trim().is_empty() {
+        return Ok(ConfigFile::default());
+    }
+    serde_saphyr::from_str(text).map_err(|error| error.to_string())
+}
+
+fn resolve(args: ServeArgs, file: ConfigFile) -> Result<ServeConfig, InvalidConfig> {
+    let listen = args.listen.or(file.listen).unwrap_or(DEFAULT_LISTEN);
+    let insecure = args.insecure || file.insecure.unwrap_or(false);
+    if !listen.ip().is_loopback() && !insecure {
+        return Err(InvalidConfig(format!(
+            "{listen} can be reached from other machines and there are neither TLS nor tokens yet; \
+             listen on 127.0.0.1, or say --insecure"
+        )));
+    }
+    let own = OwnSite {
+        name: args.site.or(file.site),
+        intensity_zone: args.intensity_zone.or(file.intensity_zone),
+        pue: args.pue.or(file.pue),
+    };
+    let run_metrics_ttl = match args.run_metrics_ttl.or(file.run_metrics_ttl) {
+        Some(text) => parse_duration("run-metrics-ttl", &text)?,
+        None => DEFAULT_RUN_METRICS_TTL,
+    };
+    Ok(ServeConfig {
+        listen,
+        data_dir: match args.data_dir.or(file.data_dir) {
+            Some(directory) => directory,
+            None => default_data_dir()?,
+        },
+        sites: site_map(own, &file.sites)?,
+        run_metrics_ttl,
+    })
+}
+
+/// Where a ledger is unless told otherwise: `$XDG_DATA_HOME/hxmlops`, else `~/.local/share/hxmlops`.
+///
+/// # Errors
+/// Where neither variable says.
+pub fn default_data_dir() -> Result<PathBuf, InvalidConfig> {
+    let directory = |variable| {
+        let path = std::env::var_os(variable).map(PathBuf::from)?;
+        path.is_absolute().then_some(path)
+    };
+    directory("XDG_DATA_HOME")
+        .or_else(|| Some(directory("HOME")?.join(".local/share")))
+        .map(|data| data.join("hxmlops"))
+        .ok_or_else(|| {
+            InvalidConfig("neither XDG_DATA_HOME nor HOME is set: say --data-dir".into())
+        })
+}
+
+fn parse_duration(key: &str, text: &str) -> Result<Duration, InvalidConfig> {
+    let duration: Result<SignedDuration, _> = text.parse();
+    duration
+        .ok()
+        .and_then(|duration| Duration::try_from(duration).ok())
+        .ok_or_else(|| {
+            InvalidConfig(format!(
+                "--{key} '{text}' is no time such as 90s, 10m or 1h"
+            ))
+        })
+}
+
+/// The site that `--site`, `--intensity-zone` and `--pue` speak of, as far as they do.
+struct OwnSite {
+    name: Option<String>,
+    intensity_zone: Option<String>,
+    pue: Option<f64>,
+}
+
+/// The file's sites and the server's own; where the file lists that one too, the flags win.
+fn site_map(own: OwnSite, entries: &[SiteEntry]) -> Result<SiteMap, InvalidConfig> {
+    let own_name = own.name.unwrap_or_else(|| DEFAULT_SITE.to_owned());
+    let listed = entries.iter().find(|entry| entry.name == own_name);
+    let listed_zone = listed.and_then(|entry| entry.intensity_zone.clone());
+    let listed_pue = listed.and_then(|entry| entry.pue);
+    let mut sites = vec![check_site(
+        own_name,
+        own.intensity_zone.or(listed_zone),
+        own.pue.or(listed_pue),
+    )?];
+    let mut patterns = Vec::new();
+    for (index, entry) in entries.iter().enumerate() {
+        if entries[..index]
+            .iter()
+            .any(|other| other.name == entry.name)
+        {
+            let message = format!("site '{}' is listed twice", entry.name);
+            return Err(InvalidConfig(message));
+        }
+        let position = if entry.name == sites[0].name {
+            0
+        } else {
+            let zone = entry.intensity_zone.clone();
+            sites.push(check_site(entry.name.clone(), zone, entry.pue)?);
+            sites.len() - 1
+        };
+        let nodes = entry.nodes.iter().map(|glob| NodePattern::new(glob));
+        patterns.extend(nodes.map(|pattern| (pattern, position)));
+    }
+    Ok(SiteMap::new(sites, patterns))
+}
+
+fn check_site(
+    name: String,
+    intensity_zone: Option<String>,
+    pue: Option<f64>,
+) -> Result<Site, InvalidConfig> {
+    let pue = pue.unwrap_or(DEFAULT_PUE);
+    if name.is_empty()
+        || name.len() > wire::limits::MAX_NAME_BYTES
+        || name.contains(char::is_control)
+    {
+        let message = format!("site '{}' has no usable name", name.escape_debug());
+        return Err(InvalidConfig(message));
+    }
+    if !pue.is_finite() || pue < 1.0 {
+        return Err(InvalidConfig(format!(
+            "site '{name}' has a PUE of {pue}: facility energy over IT energy is 1 or more"
+        )));
+    }
+    Ok(Site {
+        name,
+        intensity_zone,
+        pue,
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,78 @@
+//! What wins over what, and what is refused.
+
+use super::*;
+
+fn args() -> ServeArgs {
+    ServeArgs {
+        data_dir: Some("/data".into()),
+        ..ServeArgs::default()
+    }
+}
+
+fn read(args: ServeArgs, yaml: &str) -> Result<ServeConfig, InvalidConfig> {
+    resolve(args, parse(yaml).map_err(InvalidConfig)?)
+}
+
+#[test]
+fn without_a_word_it_listens_on_loopback_and_knows_no_grid() {
+    let config = read(args(), "").unwrap();
+    assert_eq!(config.listen.to_string(), "127.0.0.1:8642");
+    assert_eq!(config.run_metrics_ttl, Duration::from_secs(3600));
+    let [site] = config.sites.sites() else {
+        panic!("one site, not {:?}", config.sites);
+    };
+    assert_eq!((site.name.as_str(), site.pue), ("default", 1.0));
+    assert_eq!(site.intensity_zone, None);
+}
+
+#[test]
+fn flags_win_over_the_file() {
+    let yaml = "
+        listen: 127.0.0.1:1
+        data-dir: /file
+        intensity_zone: DE
+        pue: 1.5
+        run-metrics-ttl: 2m
+        site: paris
+        sites:
+          - { name: paris, intensity_zone: FR, pue: 1.3, nodes: ['p-*'] }
+          - { name: oslo, intensity_zone: NO, nodes: ['o-*', 'gpu?'] }
+        ";
+    let flags = ServeArgs {
+        pue: Some(1.1),
+        ..args()
+    };
+    let config = read(flags, yaml).unwrap();
+    assert_eq!(config.data_dir, Path::new("/data"));
+    assert_eq!(config.listen.port(), 1);
+    assert_eq!(config.run_metrics_ttl, Duration::from_secs(120));
+    let site = |node| {
+        let site = config.sites.of_node(node);
+        let zone = site.intensity_zone.as_deref().unwrap();
+        (site.name.as_str(), zone, site.pue)
+    };
+    assert_eq!(site("p-1"), ("paris", "DE", 1.1));
+    assert_eq!(site("x"), ("paris", "DE", 1.1));
+    assert_eq!(site("o-1"), ("oslo", "NO", 1.0));
+    assert_eq!(site("gpu7"), ("oslo", "NO", 1.0));
+}
+
+#[test]
+fn what_cannot_be_is_named_in_one_line() {
+    let check = |yaml: &str, expected: &str| {
+        let error = read(args(), yaml).unwrap_err().to_string();
+        assert!(error.contains(expected), "{yaml}: {error}");
+    };
+    check("listen: 0.0.0.0:8642", "--insecure");
+    check("pue: 0.9", "1 or more");
+    check("pue: .nan", "1 or more");
+    check("site: ''", "no usable name");
+    check("run_metrics_ttl: soon", "'soon' is no time");
+    check("run_metrics_ttl: -1h", "'-1h' is no time");
+    check("sites: [{name: a}, {name: a}]", "listed twice");
+    check("sites: [{name: a, grid: FR}]", "grid");
+    check("tokens: x", "tokens");
+    check("- 1", "");
+    assert!(read(args(), "{listen: '0.0.0.0:1', insecure: true}").is_ok());
+    assert!(read(args(), "listen: '[::1]:1'").is_ok());
+}

@@ -1,0 +1,145 @@
+//! Who bears the idle energy of one zone in one minute. Pure; every policy keeps
+//! shares + system + unshared = idle, to the microjoule.
+
+use wire::{Energy, apportion};
+
+use crate::report::IdlePolicy;
+use crate::store::{Cell, Share};
+
+/// The idle energy of one cell, shared out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdleSplit {
+    /// What each of the cell's shares bears, in their order.
+    pub shares: Vec<Energy>,
+    /// What the system bears: all that belongs to no workload.
+    pub system: Energy,
+    /// What nobody bears.
+    pub unshared: Energy,
+}
+
+/// The weights of a policy: one per share, and the system's.
+type Weights = fn(&Cell) -> (Vec<u64>, u64);
+
+/// Every policy with its weights; all 0: the idle energy stays unshared.
+const POLICIES: [(IdlePolicy, Weights); 3] = [
+    (IdlePolicy::None, |cell| (vec![0; cell.shares.len()], 0)),
+    (IdlePolicy::Usage, |cell| {
+        let usage = cell.shares.iter().map(|share: &Share| share.usage_ns);
+        (usage.collect(), cell.system_usage_ns)
+    }),
+    (IdlePolicy::Equal, |cell| (vec![1; cell.shares.len()], 0)),
+];
+
+/// Shares out a cell's idle energy.
+#[must_use]
+pub fn share_idle(cell: &Cell, policy: IdlePolicy) -> IdleSplit {
+    let (_, weights) = POLICIES
+        .iter()
+        .find(|(named, _)| *named == policy)
+        .expect("every policy is in the table (tested)");
+    let (mut weights, system) = weights(cell);
+    weights.push(system);
+    match apportion(cell.idle, &weights) {
+        Some(mut shares) => {
+            let system = shares.pop().unwrap_or_default();
+            IdleSplit {
+                shares,
+                system,
+                unshared: Energy::ZERO,
+            }
+        }
+        None => IdleSplit {
+            shares: vec![Energy::ZERO; cell.shares.len()],
+            system: Energy::ZERO,
+            unshared: cell.idle,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::ValueEnum;
+    use jiff::Timestamp;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::store::NodeKey;
+
+    fn cell(idle: u64, usage_ns: &[u64], system_usage_ns: u64) -> Cell {
+        let share = |(workload, &usage_ns)| Share {
+            workload,
+            active: Energy::ZERO,
+            usage_ns,
+        };
+        Cell {
+            minute: Timestamp::UNIX_EPOCH,
+            node: NodeKey {
+                cluster: "default".to_owned(),
+                node: "n1".to_owned(),
+            },
+            site: "default".to_owned(),
+            zone: "package-0".to_owned(),
+            modelled: false,
+            measured: Energy::from_microjoules(idle),
+            idle: Energy::from_microjoules(idle),
+            system: Energy::ZERO,
+            system_usage_ns,
+            covered_ms: 60_000,
+            idle_seeded: false,
+            shares: usage_ns.iter().enumerate().map(share).collect(),
+        }
+    }
+
+    fn check(policy: IdlePolicy, usage_ns: &[u64], system_ns: u64, expected: (&[u64], u64, u64)) {
+        let split = share_idle(&cell(100, usage_ns, system_ns), policy);
+        let shares: Vec<u64> = split
+            .shares
+            .iter()
+            .map(|share| share.microjoules())
+            .collect();
+        let found = (
+            &shares[..],
+            split.system.microjoules(),
+            split.unshared.microjoules(),
+        );
+        assert_eq!(found, expected, "{policy:?} {usage_ns:?} {system_ns}");
+    }
+
+    #[test]
+    fn each_policy_has_its_weights() {
+        check(IdlePolicy::None, &[5, 5], 10, (&[0, 0], 0, 100));
+        check(IdlePolicy::Usage, &[5, 5], 10, (&[25, 25], 50, 0));
+        check(IdlePolicy::Usage, &[], 10, (&[], 100, 0));
+        check(IdlePolicy::Usage, &[0, 0], 0, (&[0, 0], 0, 100));
+        check(IdlePolicy::Equal, &[5, 0, 9], 10, (&[34, 33, 33], 0, 0));
+        check(IdlePolicy::Equal, &[], 10, (&[], 0, 100));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(10_000))]
+        #[test]
+        fn no_microjoule_is_lost(
+            idle in any::<u64>(),
+            usage_ns in prop::collection::vec(any::<u64>(), 0..12),
+            system_ns in any::<u64>(),
+            policy in 0_usize..3,
+        ) {
+            let policy = IdlePolicy::value_variants()[policy];
+            let split = share_idle(&cell(idle, &usage_ns, system_ns), policy);
+            prop_assert_eq!(split.shares.len(), usage_ns.len());
+            let parts = split.shares.iter().chain([&split.system, &split.unshared]);
+            let sum: u128 = parts.map(|part| u128::from(part.microjoules())).sum();
+            prop_assert_eq!(sum, u128::from(idle));
+        }
+    }
+
+    #[test]
+    fn every_policy_is_in_the_table() {
+        for policy in IdlePolicy::value_variants() {
+            assert!(
+                POLICIES.iter().any(|(named, _)| named == policy),
+                "{policy:?}"
+            );
+        }
+    }
+}

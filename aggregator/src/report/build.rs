@@ -1,0 +1,159 @@
+//! One pass over a run's cells: each is shared out, and what the run bears of it is booked by stage, its
+//! carbon by site, and the whole in the nodes' balance.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::balance::Balances;
+use super::coverage::Coverage;
+use super::footprint::{Footprint, Sites};
+use super::notes::notes;
+use super::stages::Stages;
+use super::{EnergyBasis, IdlePolicy, Report};
+use crate::idle_policy::{IdleSplit, share_idle};
+use crate::intensity::Slot;
+use crate::site::Site;
+use crate::store::{Cell, RunLedger, RunSummary, Share, WorkloadLabels};
+use wire::Energy;
+
+/// Timelines by intensity zone: by start, of one signal, without overlaps.
+pub(super) type Timelines = BTreeMap<String, Vec<Slot>>;
+
+/// The report on a run from all that the ledger knows of it.
+///
+/// `timelines` holds the intensity of each site's zone over the run's time, as
+/// [`timeline`](crate::intensity::timeline) makes it. Energy for which there is none is told, and gets no
+/// grams.
+#[must_use]
+pub fn build(
+    ledger: &RunLedger,
+    idle_policy: IdlePolicy,
+    sites: &[Site],
+    timelines: &BTreeMap<String, Vec<Slot>>,
+) -> Report {
+    let summary = &ledger.summary;
+    let sites = Sites::new(sites, timelines);
+    let mut stages = Stages::new(&summary.stages);
+    let mut balances = Balances::default();
+    let mut coverage = Coverage::default();
+    let mut footprint = Footprint::default();
+    let mut books = Books::default();
+
+    for cell in &ledger.cells {
+        let split = share_idle(cell, idle_policy);
+        let own = own_shares(ledger, cell, &split);
+        let energy: Energy = own.iter().map(|own| own.active + own.idle).sum();
+        balances.add(cell, &split, energy);
+        if own.is_empty() {
+            continue;
+        }
+        coverage.ran(cell);
+        books.add(cell, &own);
+        let (from, to) = window(summary, cell.minute);
+        footprint.add(&sites, cell, energy, from, to);
+        for own in own {
+            let grams = sites.carbon(cell, own.active + own.idle, from, to).grams;
+            stages.add(cell, own.labels, own.active, own.idle, grams);
+        }
+    }
+
+    let coverage_ratio = coverage.ratio(summary, &ledger.cells);
+    let told = footprint.is_complete();
+    let mut report = Report {
+        run: summary.key.run.clone(),
+        workflow: summary.key.workflow.clone(),
+        cluster: summary.key.cluster.clone(),
+        start: summary.start,
+        end: summary.end,
+        idle_policy,
+        energy_joules: books.energy.joules(),
+        idle_joules: books.idle.joules(),
+        carbon_grams: told.then_some(footprint.grams()),
+        uncovered_joules: footprint.uncovered_joules(),
+        embodied_grams: None,
+        pue: footprint.pue(),
+        coverage_ratio,
+        energy_basis: books.basis(),
+        idle_seeded: books.idle_seeded,
+        intensity_basis: footprint.shares_by_basis(),
+        intensity: footprint.intensity(),
+        stages: stages.finish(told),
+        balance: balances.finish(),
+        notes: Vec::new(),
+    };
+    report.notes = notes(&report, &footprint);
+    report
+}
+
+/// What the run bears of one share of a cell.
+struct Own<'a> {
+    labels: &'a WorkloadLabels,
+    active: Energy,
+    idle: Energy,
+}
+
+fn own_shares<'a>(ledger: &'a RunLedger, cell: &Cell, split: &IdleSplit) -> Vec<Own<'a>> {
+    let key = &ledger.summary.key;
+    if cell.node.cluster != key.cluster {
+        return Vec::new();
+    }
+    let own = |(share, &idle): (&Share, &Energy)| {
+        let labels = ledger.workloads.get(share.workload)?;
+        let is_own = labels.run == key.run && labels.workflow == key.workflow;
+        is_own.then_some(Own {
+            labels,
+            active: share.active,
+            idle,
+        })
+    };
+    cell.shares
+        .iter()
+        .zip(&split.shares)
+        .filter_map(own)
+        .collect()
+}
+
+/// The part of a minute in which the run ran; the whole minute where its times do not touch it.
+fn window(summary: &RunSummary, minute: Timestamp) -> (Timestamp, Timestamp) {
+    let minute_end = minute + SignedDuration::from_mins(1);
+    let (from, to) = (minute.max(summary.start), minute_end.min(summary.end));
+    if from < to {
+        (from, to)
+    } else {
+        (minute, minute_end)
+    }
+}
+
+/// Sums over the whole run.
+#[derive(Default)]
+struct Books {
+    energy: Energy,
+    idle: Energy,
+    modelled: Energy,
+    idle_seeded: bool,
+}
+
+impl Books {
+    fn add(&mut self, cell: &Cell, own: &[Own<'_>]) {
+        let idle: Energy = own.iter().map(|own| own.idle).sum();
+        let energy = idle + own.iter().map(|own| own.active).sum();
+        self.energy += energy;
+        self.idle += idle;
+        if cell.modelled {
+            self.modelled += energy;
+        }
+        self.idle_seeded |= cell.idle_seeded;
+    }
+
+    fn basis(&self) -> EnergyBasis {
+        if self.energy == Energy::ZERO {
+            return EnergyBasis::default();
+        }
+        let modelled = self.modelled.joules() / self.energy.joules();
+        EnergyBasis {
+            measured: 1.0 - modelled,
+            modelled,
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! What a reader must know of a report's figures, one sentence each.
+
+use std::collections::BTreeSet;
+
+use super::Report;
+use super::footprint::Footprint;
+
+/// Below this share of known time a report says so.
+const FULL_COVERAGE: f64 = 0.95;
+
+/// When a note is due, and what it says.
+type Note = fn(&Report, &Footprint) -> Option<String>;
+
+/// All notes, in the order in which they are told.
+const NOTES: [Note; 7] = [
+    |_, footprint| {
+        let sites = list(&footprint.sites_without_zone)?;
+        Some(format!(
+            "No grams: nobody said which grid feeds site {sites}; set its intensity zone, \
+             such as `hxmlops serve --intensity-zone FR`."
+        ))
+    },
+    |_, footprint| {
+        let zones = list(&footprint.zones_with_gaps)?;
+        Some(format!(
+            "No grams: no intensity is known for some of the time in intensity zone {zones}; \
+             bring it with `hxmlops import intensity FILE`, or correct the site's zone."
+        ))
+    },
+    |report, _| {
+        let part = report.energy_basis.modelled;
+        (part > 0.0).then(|| format!("Modelled, not measured: {} of the energy.", percent(part)))
+    },
+    |report, _| {
+        report.idle_seeded.then(|| {
+            "Some of the idle energy rests on the model's first guess: the node was not yet seen \
+             under 20 % load."
+                .to_owned()
+        })
+    },
+    |report, _| {
+        let known = report.coverage_ratio;
+        (known < FULL_COVERAGE).then(|| {
+            let known = percent(known);
+            format!("Energy is known for {known} of the run's time only; the rest is missing here.")
+        })
+    },
+    |report, _| {
+        let part = report.intensity_basis.annual;
+        (part > 0.0).then(|| {
+            let part = percent(part);
+            format!("From a yearly average of the grid's intensity: {part} of the grams.")
+        })
+    },
+    |report, footprint| {
+        let sites = list(&footprint.sites_without_pue)?;
+        (report.energy_joules > 0.0).then(|| {
+            format!(
+                "PUE is 1 for site {sites}: nothing is added for cooling and power supply; \
+                 set it with `hxmlops serve --pue`."
+            )
+        })
+    },
+];
+
+pub(super) fn notes(report: &Report, footprint: &Footprint) -> Vec<String> {
+    NOTES
+        .iter()
+        .filter_map(|note| note(report, footprint))
+        .collect()
+}
+
+fn list(names: &BTreeSet<String>) -> Option<String> {
+    if names.is_empty() {
+        return None;
+    }
+    let quoted: Vec<String> = names.iter().map(|name| format!("'{name}'")).collect();
+    Some(quoted.join(", "))
+}
+
+/// Never 100 % for a little less, nor 0 % for a little more.
+fn percent(ratio: f64) -> String {
+    match ratio * 100.0 {
+        below if below < 1.0 => "under 1 %".to_owned(),
+        above if above > 99.0 && ratio < 1.0 => "over 99 %".to_owned(),
+        part => format!("{part:.0} %"),
+    }
+}

@@ -1,0 +1,317 @@
+//! A batch summed up per minute: pure arithmetic, in whole microjoules.
+//!
+//! An interval that crosses minutes is cut in proportion to time, each of its parts (every share, idle,
+//! system) on its own; what a minute measured is then the sum of its parts, so that no rounding can break
+//! the balance of a minute. Leaves the keeping of the sums to the store.
+
+use std::collections::BTreeMap;
+
+use wire::v1::{Batch, Interval, Outcome, Workload, ZoneSample};
+
+/// Nanoseconds in a minute.
+pub const MINUTE_NS: u64 = 60_000_000_000;
+/// Milliseconds in a minute.
+pub const MINUTE_MS: i64 = 60_000;
+/// Pieces (shares and zones, times minutes) that one batch may be cut into; more would keep the writer
+/// busy for too long.
+pub const MAX_PIECES: u64 = 4_000_000;
+
+/// 9999-01-01T00:00:00Z: later times have no calendar form.
+const MAX_END_MS: u64 = 253_370_764_800_000;
+/// More CPUs than any node has; a greater CPU time would in the end overflow the ledger's sums.
+const MAX_CPUS: u64 = 65_536;
+
+/// A valid batch that the ledger nevertheless cannot hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unfit {
+    /// Too many rows would come of it.
+    #[error(
+        "its intervals make {0} minute shares, at most {MAX_PIECES} are allowed; send fewer intervals per batch"
+    )]
+    TooManyPieces(u64),
+    /// An interval that ends after the year 9998.
+    #[error("interval {0} ends after the year 9998")]
+    TooLate(usize),
+    /// More CPU time than an interval can have.
+    #[error("interval {0} has more CPU time than {MAX_CPUS} CPUs")]
+    TooMuchCpuTime(usize),
+    /// A sum that 63 bits do not hold.
+    #[error("its sums are greater than the ledger can hold")]
+    TooGreat,
+}
+
+/// Sums of one zone in one minute. In an additive zone, measured = idle + system + all its shares.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ZoneMinute {
+    /// All energy.
+    pub measured_uj: u64,
+    /// Idle energy.
+    pub idle_uj: u64,
+    /// Active energy of what belongs to no workload.
+    pub system_uj: u64,
+    /// CPU time of the same.
+    pub system_usage_ns: u64,
+    /// Time for which the energy is known.
+    pub covered_ns: u64,
+    /// Some of the idle power was the model's seed.
+    pub idle_seeded: bool,
+}
+
+/// Sums of one workload in one zone and minute.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ShareMinute {
+    /// Active energy.
+    pub active_uj: u64,
+    /// CPU time.
+    pub usage_ns: u64,
+}
+
+/// What one stage of one run did in the batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StageSpan {
+    /// Start of its first interval, in milliseconds since 1970.
+    pub start_ms: i64,
+    /// End of its last.
+    pub end_ms: i64,
+    /// Active energy over all zones.
+    pub active_uj: u64,
+}
+
+/// Names a stage within a cluster; any part may be empty.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct StageKey<'a> {
+    /// Workflow.
+    pub workflow: &'a str,
+    /// Run's id.
+    pub run: &'a str,
+    /// Stage.
+    pub stage: &'a str,
+}
+
+impl<'a> StageKey<'a> {
+    /// Of a workload; `None` for one that carries no label.
+    #[must_use]
+    pub fn of(workload: &'a Workload) -> Option<Self> {
+        let key = Self {
+            workflow: &workload.workflow,
+            run: &workload.run,
+            stage: &workload.stage,
+        };
+        let labelled = [key.workflow, key.run, key.stage]
+            .iter()
+            .any(|label| !label.is_empty());
+        labelled.then_some(key)
+    }
+}
+
+/// A batch's sums. Minutes count from 1970; zones and workloads are indexes into the batch's dictionaries.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Rollup<'a> {
+    /// By (minute, zone), nested zones too.
+    pub zones: BTreeMap<(i64, usize), ZoneMinute>,
+    /// By (minute, zone, workload).
+    pub shares: BTreeMap<(i64, usize, usize), ShareMinute>,
+    /// By workflow, run and stage.
+    pub stages: BTreeMap<StageKey<'a>, StageSpan>,
+}
+
+/// Sums up a batch that [`wire::validate`] has found valid.
+///
+/// # Errors
+/// [`Unfit`], where the ledger could not hold the sums.
+pub fn rollup(batch: &Batch) -> Result<Rollup<'_>, Unfit> {
+    check(batch)?;
+    let mut rollup = Rollup::default();
+    for interval in &batch.intervals {
+        for sample in interval.zones.iter().filter(|sample| is_known(sample)) {
+            let nested = !batch.zones[sample.zone as usize].parent.is_empty();
+            for piece in pieces(interval.start_unix_ms, interval.duration_ns) {
+                if nested {
+                    rollup.add_nested(sample, &piece);
+                } else {
+                    rollup.add_additive(interval, sample, &piece)?;
+                }
+            }
+        }
+        rollup.add_stages(batch, interval)?;
+    }
+    rollup.check_sums()?;
+    Ok(rollup)
+}
+
+/// Pieces that a batch would be cut into: what [`MAX_PIECES`] bounds.
+#[must_use]
+pub fn count_pieces(batch: &Batch) -> u64 {
+    let of_interval = |interval: &Interval| {
+        let minutes = count_minutes(interval.start_unix_ms, interval.duration_ns);
+        let rows = interval.zones.len() * (1 + interval.workloads.len());
+        minutes.saturating_mul(rows as u64)
+    };
+    batch
+        .intervals
+        .iter()
+        .map(of_interval)
+        .fold(0, u64::saturating_add)
+}
+
+/// Whether a sample says how much energy there was.
+#[must_use]
+pub fn is_known(sample: &ZoneSample) -> bool {
+    matches!(sample.outcome(), Outcome::Sampled | Outcome::Wrapped)
+}
+
+/// End of an interval in milliseconds since 1970, rounded up.
+#[must_use]
+pub fn end_ms(interval: &Interval) -> i64 {
+    interval.start_unix_ms + interval.duration_ns.div_ceil(1_000_000) as i64
+}
+
+fn check(batch: &Batch) -> Result<(), Unfit> {
+    let pieces = count_pieces(batch);
+    if pieces > MAX_PIECES {
+        return Err(Unfit::TooManyPieces(pieces));
+    }
+    for (index, interval) in batch.intervals.iter().enumerate() {
+        let end = interval.start_unix_ms.unsigned_abs() + interval.duration_ns / 1_000_000;
+        if end >= MAX_END_MS {
+            return Err(Unfit::TooLate(index));
+        }
+        let limit = interval.duration_ns.saturating_mul(MAX_CPUS);
+        let mut times = interval.cpu_ns.iter().chain([&interval.system_cpu_ns]);
+        if times.any(|&cpu_ns| cpu_ns > limit) {
+            return Err(Unfit::TooMuchCpuTime(index));
+        }
+    }
+    Ok(())
+}
+
+/// The part of an interval that lies in one minute.
+#[derive(Clone, Copy, Debug)]
+struct Piece {
+    /// Minutes since 1970.
+    minute: i64,
+    /// Start and end, counted from the interval's start.
+    from_ns: u64,
+    to_ns: u64,
+    /// Length of the whole interval.
+    whole_ns: u64,
+}
+
+impl Piece {
+    /// What falls into the piece of an amount that is spread evenly over the interval. The floor is taken
+    /// of the cumulative amount, so that the pieces of an interval sum to the whole.
+    fn part(&self, amount: u64) -> u64 {
+        if self.from_ns == 0 && self.to_ns == self.whole_ns {
+            return amount;
+        }
+        let until = |ns: u64| {
+            let product = u128::from(amount) * u128::from(ns);
+            (product / u128::from(self.whole_ns)) as u64
+        };
+        until(self.to_ns) - until(self.from_ns)
+    }
+}
+
+fn pieces(start_unix_ms: i64, duration_ns: u64) -> impl Iterator<Item = Piece> {
+    let first = start_unix_ms / MINUTE_MS;
+    let lead_ns = lead_ns(start_unix_ms);
+    let count = count_minutes(start_unix_ms, duration_ns);
+    (0..count).map(move |index| Piece {
+        minute: first + index as i64,
+        from_ns: (index * MINUTE_NS).saturating_sub(lead_ns),
+        to_ns: ((index + 1) * MINUTE_NS - lead_ns).min(duration_ns),
+        whole_ns: duration_ns,
+    })
+}
+
+/// Time from the start of the minute to the start of the interval.
+fn lead_ns(start_unix_ms: i64) -> u64 {
+    (start_unix_ms % MINUTE_MS) as u64 * 1_000_000
+}
+
+/// Minutes that an interval touches.
+fn count_minutes(start_unix_ms: i64, duration_ns: u64) -> u64 {
+    (lead_ns(start_unix_ms) + duration_ns).div_ceil(MINUTE_NS)
+}
+
+impl<'a> Rollup<'a> {
+    fn add_nested(&mut self, sample: &ZoneSample, piece: &Piece) {
+        let key = (piece.minute, sample.zone as usize);
+        let minute = self.zones.entry(key).or_default();
+        minute.measured_uj += piece.part(sample.measured_uj);
+        minute.covered_ns += piece.to_ns - piece.from_ns;
+    }
+
+    fn add_additive(
+        &mut self,
+        interval: &Interval,
+        sample: &ZoneSample,
+        piece: &Piece,
+    ) -> Result<(), Unfit> {
+        let zone = sample.zone as usize;
+        let mut active_uj = 0;
+        let shares = interval.workloads.iter().zip(&interval.cpu_ns);
+        for ((&workload, &cpu_ns), &active) in shares.zip(&sample.active_uj) {
+            let key = (piece.minute, zone, workload as usize);
+            let share = self.shares.entry(key).or_default();
+            let part = piece.part(active);
+            active_uj += part;
+            share.active_uj += part;
+            add(&mut share.usage_ns, piece.part(cpu_ns))?;
+        }
+        let idle_uj = piece.part(sample.idle_uj);
+        let system_uj = piece.part(sample.system_uj);
+        let minute = self.zones.entry((piece.minute, zone)).or_default();
+        minute.measured_uj += active_uj + idle_uj + system_uj;
+        minute.idle_uj += idle_uj;
+        minute.system_uj += system_uj;
+        minute.covered_ns += piece.to_ns - piece.from_ns;
+        minute.idle_seeded |= sample.idle_seeded;
+        add(
+            &mut minute.system_usage_ns,
+            piece.part(interval.system_cpu_ns),
+        )
+    }
+
+    fn add_stages(&mut self, batch: &'a Batch, interval: &Interval) -> Result<(), Unfit> {
+        for (position, &workload) in interval.workloads.iter().enumerate() {
+            let Some(key) = StageKey::of(&batch.workloads[workload as usize]) else {
+                continue;
+            };
+            let active_uj = |sample: &ZoneSample| sample.active_uj.get(position).copied();
+            let active_uj: u64 = interval.zones.iter().filter_map(active_uj).sum();
+            let (start_ms, end_ms) = (interval.start_unix_ms, end_ms(interval));
+            let span = self.stages.entry(key).or_insert(StageSpan {
+                start_ms,
+                end_ms,
+                active_uj: 0,
+            });
+            span.start_ms = span.start_ms.min(start_ms);
+            span.end_ms = span.end_ms.max(end_ms);
+            add(&mut span.active_uj, active_uj)?;
+        }
+        Ok(())
+    }
+
+    /// Energy alone stays below 2^64 by the limits of a batch; the ledger's integers end at 2^63.
+    fn check_sums(&self) -> Result<(), Unfit> {
+        let zones = self.zones.values();
+        let zones = zones.flat_map(|zone| [zone.measured_uj, zone.system_usage_ns]);
+        let shares = self.shares.values().map(|share| share.usage_ns);
+        let stages = self.stages.values().map(|span| span.active_uj);
+        let fits = |sum: u64| i64::try_from(sum).is_ok();
+        if zones.chain(shares).chain(stages).all(fits) {
+            Ok(())
+        } else {
+            Err(Unfit::TooGreat)
+        }
+    }
+}
+
+fn add(sum: &mut u64, part: u64) -> Result<(), Unfit> {
+    *sum = sum.checked_add(part).ok_or(Unfit::TooGreat)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

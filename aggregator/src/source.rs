@@ -1,0 +1,134 @@
+//! Where the command line's answers come from: a server, or a data directory read directly.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use wire::v1::Batch;
+
+use crate::cli::LedgerArgs;
+use crate::client::Client;
+use crate::intensity::Slot;
+use crate::ledger::{Ledger, ReportQuery};
+use crate::report::Report;
+use crate::store::{ReceivedBatch, RunFilter, RunSummary, SqliteStore, Store, StoreError, Written};
+
+/// The site of batches that name none, where the ledger knows none or several.
+const DEFAULT_SITE: &str = "default";
+
+/// Both give the same answers: the server asks the same ledger.
+pub enum Source {
+    /// A server's API.
+    Server(Client),
+    /// A store on this machine.
+    Store(Arc<dyn Store>),
+}
+
+impl Source {
+    /// To ask: the data directory where one was given, else the server.
+    ///
+    /// # Errors
+    /// Where there is no ledger in the directory, or the URL is none.
+    pub fn open(args: &LedgerArgs) -> anyhow::Result<Self> {
+        Self::open_by(args, SqliteStore::open_existing)
+    }
+
+    /// To write: the same, but that a ledger is made in the directory where there is none yet.
+    ///
+    /// # Errors
+    /// Where the ledger in the directory cannot be written, or the URL is none.
+    pub fn open_for_writing(args: &LedgerArgs) -> anyhow::Result<Self> {
+        Self::open_by(args, SqliteStore::open)
+    }
+
+    fn open_by(
+        args: &LedgerArgs,
+        open: fn(&Path) -> Result<SqliteStore, StoreError>,
+    ) -> anyhow::Result<Self> {
+        match &args.data_dir {
+            Some(dir) => Ok(Self::Store(Arc::new(open(dir)?))),
+            None => Client::new(&args.server).map(Self::Server),
+        }
+    }
+
+    /// Runs, the latest first.
+    ///
+    /// # Errors
+    /// Where the ledger cannot be asked.
+    pub async fn runs(&self, filter: &RunFilter) -> anyhow::Result<Vec<RunSummary>> {
+        match self {
+            Self::Server(client) => client.runs(filter).await,
+            Self::Store(store) => Ok(Ledger::new(store.clone()).runs(filter)?),
+        }
+    }
+
+    /// The report on one run.
+    ///
+    /// # Errors
+    /// Where there is no such run or several, or the ledger cannot be asked.
+    pub async fn report(&self, query: &ReportQuery) -> anyhow::Result<Report> {
+        match self {
+            Self::Server(client) => client.report(query).await,
+            Self::Store(store) => Ok(Ledger::new(store.clone()).report(query)?),
+        }
+    }
+
+    /// The intensity of a zone over a time.
+    ///
+    /// # Errors
+    /// Where the zone is unknown or the ledger cannot be asked.
+    pub async fn intensity(
+        &self,
+        intensity_zone: &str,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> anyhow::Result<Vec<Slot>> {
+        match self {
+            Self::Server(client) => client.intensity(intensity_zone, from, to).await,
+            Self::Store(store) => {
+                Ok(Ledger::new(store.clone()).intensity(intensity_zone, from, to)?)
+            }
+        }
+    }
+
+    /// Adds intensity slots; returns how many were new or changed.
+    ///
+    /// # Errors
+    /// Where the ledger does not take them.
+    pub async fn put_slots(&self, slots: &[Slot]) -> anyhow::Result<usize> {
+        match self {
+            Self::Server(client) => client.put_slots(slots).await,
+            Self::Store(store) => Ok(store.put_slots(slots)?),
+        }
+    }
+
+    /// Writes a batch, once.
+    ///
+    /// # Errors
+    /// Where the ledger does not take it.
+    pub async fn write_batch(&self, batch: Batch) -> anyhow::Result<Written> {
+        match self {
+            Self::Server(client) => client.write_batch(&batch).await,
+            Self::Store(store) => {
+                let site = site_of(&batch, store.as_ref())?;
+                let bytes = wire::encode(&batch);
+                let received = ReceivedBatch {
+                    bytes,
+                    batch,
+                    received: Timestamp::now(),
+                };
+                Ok(store.write_batch(&received, &site)?)
+            }
+        }
+    }
+}
+
+/// The site that a server would book the batch to.
+fn site_of(batch: &Batch, store: &dyn Store) -> anyhow::Result<String> {
+    if !batch.site.is_empty() {
+        return Ok(batch.site.clone());
+    }
+    let sites = store.sites()?;
+    let only = (sites.len() == 1).then(|| sites[0].name.clone());
+    Ok(only.unwrap_or_else(|| DEFAULT_SITE.to_owned()))
+}

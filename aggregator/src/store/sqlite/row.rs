@@ -1,0 +1,45 @@
+//! How values stand in columns: amounts as non-negative 64-bit integers, times as milliseconds.
+
+use jiff::Timestamp;
+use rusqlite::Row;
+use wire::Energy;
+
+use crate::rollup::{MINUTE_MS, Unfit};
+
+/// An amount as a column holds it.
+pub(super) fn column(amount: u64) -> Result<i64, Unfit> {
+    i64::try_from(amount).map_err(|_| Unfit::TooGreat)
+}
+
+/// An amount read from column `index`.
+pub(super) fn amount(row: &Row<'_>, index: usize) -> rusqlite::Result<u64> {
+    let value: i64 = row.get(index)?;
+    u64::try_from(value).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(index, value))
+}
+
+/// Energy read from column `index`.
+pub(super) fn energy(row: &Row<'_>, index: usize) -> rusqlite::Result<Energy> {
+    amount(row, index).map(Energy::from_microjoules)
+}
+
+/// A time in milliseconds read from column `index`.
+pub(super) fn time(row: &Row<'_>, index: usize) -> rusqlite::Result<Timestamp> {
+    let value: i64 = row.get(index)?;
+    Timestamp::from_millisecond(value)
+        .map_err(|_| rusqlite::Error::IntegralValueOutOfRange(index, value))
+}
+
+/// The start of a minute read from column `index`.
+pub(super) fn minute(row: &Row<'_>, index: usize) -> rusqlite::Result<Timestamp> {
+    let value: i64 = row.get(index)?;
+    value
+        .checked_mul(MINUTE_MS)
+        .and_then(|ms| Timestamp::from_millisecond(ms).ok())
+        .ok_or(rusqlite::Error::IntegralValueOutOfRange(index, value))
+}
+
+/// `measured` or `modelled`, read from the flag in column `index`.
+pub(super) fn basis(row: &Row<'_>, index: usize) -> rusqlite::Result<String> {
+    let modelled: bool = row.get(index)?;
+    Ok(if modelled { "modelled" } else { "measured" }.to_owned())
+}

@@ -1,0 +1,9 @@
+//! The command line as it is run: the real program, its output and its exit codes.
+
+#![allow(clippy::unwrap_used)]
+
+mod exec;
+mod help;
+mod ledger;
+mod program;
+mod server;

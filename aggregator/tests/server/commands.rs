@@ -1,0 +1,81 @@
+//! The commands as the command line calls them, by their exit codes.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use aggregator::commands::ledger::{self, LedgerArgs, LedgerCommand};
+use aggregator::commands::serve;
+use aggregator::config::ServeArgs;
+use aggregator::store::{SqliteStore, Store};
+
+use crate::batches::{batch, received};
+use crate::running::args;
+
+#[track_caller]
+fn assert_exit(code: ExitCode, expected: u8) {
+    assert_eq!(
+        format!("{code:?}"),
+        format!("{:?}", ExitCode::from(expected))
+    );
+}
+
+fn check(data_dir: &Path) -> anyhow::Result<ExitCode> {
+    let command = LedgerCommand::Check;
+    ledger::run(&LedgerArgs { command }, Some(data_dir))
+}
+
+#[test]
+fn the_check_says_yes_or_no_by_its_exit_code() {
+    let directory = tempfile::tempdir().unwrap();
+    let missing = check(directory.path()).unwrap_err().to_string();
+    assert!(missing.starts_with("there is no ledger in "), "{missing}");
+
+    let store = SqliteStore::open(directory.path()).unwrap();
+    store
+        .write_batch(&received(batch("n1", 1, "r1")), "s")
+        .unwrap();
+    assert_exit(check(directory.path()).unwrap(), 0);
+
+    let connection = rusqlite::Connection::open(directory.path().join("ledger.db")).unwrap();
+    connection
+        .execute_batch("UPDATE share_minute SET active_uj = active_uj + 1")
+        .unwrap();
+    assert_exit(check(directory.path()).unwrap(), 3);
+}
+
+#[tokio::test]
+async fn what_is_impossible_to_serve_is_a_usage_error() {
+    let directory = tempfile::tempdir().unwrap();
+    let good = || args(directory.path());
+    let beyond_loopback = ServeArgs {
+        listen: Some("0.0.0.0:0".parse().unwrap()),
+        ..good()
+    };
+    let unknown_zone = ServeArgs {
+        intensity_zone: Some("ATLANTIS".to_owned()),
+        ..good()
+    };
+    let low_pue = ServeArgs {
+        pue: Some(0.5),
+        ..good()
+    };
+    let no_file = ServeArgs {
+        config: Some(directory.path().join("missing.yaml")),
+        ..good()
+    };
+    for impossible in [beyond_loopback, unknown_zone, low_pue, no_file] {
+        assert_exit(serve::run(impossible).await.unwrap(), 2);
+    }
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn a_ledger_that_cannot_be_used_is_a_failure() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("ledger.db"), vec![b'x'; 4096]).unwrap();
+    let failed = serve::run(args(directory.path())).await.unwrap_err();
+    assert!(
+        failed.to_string().contains("file is not a database"),
+        "{failed}"
+    );
+}

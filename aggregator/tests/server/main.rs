@@ -1,0 +1,13 @@
+//! The server side from outside: the store's conformance, SQLite's own promises, and the real server over
+//! HTTP.
+
+#![allow(clippy::unwrap_used)]
+
+mod batches;
+mod commands;
+mod conformance;
+mod http;
+mod ingest;
+mod metrics;
+mod running;
+mod sqlite;
