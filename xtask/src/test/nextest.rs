@@ -30,7 +30,12 @@ pub(crate) fn install() -> Result<()> {
     }
     install::from_crates_io("cargo-nextest", VERSION, |cargo| {
         // It only starts tests: optimising it would take longer than all of them.
-        cargo.args(["--debug", "--no-default-features", "--features", "default-no-update"]);
+        cargo.args([
+            "--debug",
+            "--no-default-features",
+            "--features",
+            "default-no-update",
+        ]);
     })
 }
 
