@@ -15,11 +15,6 @@ pub(crate) fn is_root() -> bool {
     effective.and_then(|uids| uids.split_whitespace().nth(1)) == Some("0")
 }
 
-/// Whether Debian packages can be installed.
-pub(crate) fn has_apt() -> bool {
-    workspace::tool("apt-get").is_some()
-}
-
 /// Installs those of these Debian packages that are not there.
 ///
 /// # Errors
@@ -44,6 +39,17 @@ pub(crate) fn debian_packages(packages: &[&str]) -> Result<()> {
         .args(["install", "--yes", "--no-install-recommends"])
         .args(&missing))
     .with_context(|| format!("cannot install {names}"))
+}
+
+/// Installs a Debian package where the program that it brings is not there.
+///
+/// # Errors
+/// As [`debian_packages`].
+pub(crate) fn debian_program(program: &str, package: &str) -> Result<()> {
+    match workspace::tool(program) {
+        Some(_) => Ok(()),
+        None => debian_packages(&[package]),
+    }
 }
 
 /// Installs a program from crates.io for the project alone.
@@ -75,6 +81,10 @@ pub(crate) fn from_crates_io(
         .arg(tools);
     configure(&mut install);
     run(&mut install)
+}
+
+fn has_apt() -> bool {
+    workspace::tool("apt-get").is_some()
 }
 
 fn is_installed(package: &str) -> bool {

@@ -33,6 +33,14 @@ impl Part {
             Self::Promtool => "promtool",
         }
     }
+
+    /// The integration tests that need it, as a nextest filter.
+    fn tests(self) -> &'static str {
+        match self {
+            Self::Ebpf => "kind(test) & (binary(ebpf) | test(ebpf))",
+            Self::Promtool => "kind(test) & test(promtool)",
+        }
+    }
 }
 
 /// One step: its name and what it does.
@@ -86,10 +94,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 
 fn prerequisites(without: &[Part]) -> Result<()> {
     // setpriv: the tests run programs with fewer capabilities.
-    install::debian_packages(&["util-linux"])?;
+    install::debian_program("setpriv", "util-linux")?;
     if !without.contains(&Part::Promtool) {
-        install::debian_packages(&["prometheus"])
-            .context("promtool; or leave it out with `--without promtool`")?;
+        install::debian_program("promtool", "prometheus")
+            .context("or leave it out with `--without promtool`")?;
     }
     if !without.contains(&Part::Ebpf) && !install::is_root() {
         bail!("the eBPF tests need root: run as root, or leave them out with `--without ebpf`");
