@@ -1,0 +1,81 @@
+//! A measured figure: how often, and how it was spread.
+
+/// One figure over its runs.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub(crate) struct Figure {
+    name: &'static str,
+    unit: &'static str,
+    median: f64,
+    min: f64,
+    max: f64,
+    runs: usize,
+}
+
+impl Figure {
+    /// From what each run gave; there must be at least one.
+    pub(crate) fn new(name: &'static str, unit: &'static str, mut runs: Vec<f64>) -> Self {
+        runs.sort_by(f64::total_cmp);
+        let middle = runs.len() / 2;
+        let median = if runs.len().is_multiple_of(2) {
+            f64::midpoint(runs[middle - 1], runs[middle])
+        } else {
+            runs[middle]
+        };
+        Self {
+            name,
+            unit,
+            median,
+            min: runs[0],
+            max: runs[runs.len() - 1],
+            runs: runs.len(),
+        }
+    }
+}
+
+/// The figures for a reader.
+pub(crate) fn table(figures: &[Figure]) -> String {
+    let name = |figure: &Figure| format!("{} ({})", figure.name, figure.unit);
+    let width = figures
+        .iter()
+        .map(|figure| name(figure).len())
+        .max()
+        .unwrap_or(0);
+    let mut text = format!(
+        "{:width$} {:>12} {:>12} {:>12} {:>5}\n",
+        "", "median", "min", "max", "runs"
+    );
+    for figure in figures {
+        let Figure {
+            median,
+            min,
+            max,
+            runs,
+            ..
+        } = figure;
+        let name = name(figure);
+        text += &format!("{name:width$} {median:>12.1} {min:>12.1} {max:>12.1} {runs:>5}\n");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Figure;
+
+    #[test]
+    fn the_median_is_the_middle_or_between_the_two() {
+        for (runs, median) in [
+            (vec![3.0], 3.0),
+            (vec![9.0, 1.0, 2.0], 2.0),
+            (vec![4.0, 1.0, 2.0, 9.0], 3.0),
+        ] {
+            let figure = Figure::new("time", "ns", runs.clone());
+            assert!(
+                (figure.median - median).abs() < 1e-9,
+                "{runs:?}: {figure:?}"
+            );
+            assert_eq!(figure.runs, runs.len());
+            assert!(figure.min <= figure.median && figure.median <= figure.max);
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! `cargo xtask test`: everything that has to pass, in order, and nothing left out in silence.
+
+mod nextest;
+
+use std::time::Instant;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::run::{cargo, run as run_program};
+use crate::{ebpf, install};
+
+/// Install what the tests need, then check format, lints and tests.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Leave a part out; may be repeated.
+    #[arg(long, value_enum, value_name = "NAME")]
+    without: Vec<Part>,
+}
+
+/// What a machine may lack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Part {
+    /// The eBPF programs in this kernel, which needs root.
+    Ebpf,
+    /// Prometheus' linter over both programs' metrics.
+    Promtool,
+}
+
+impl Part {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Ebpf => "ebpf",
+            Self::Promtool => "promtool",
+        }
+    }
+
+    /// The integration tests that need it, as a nextest filter.
+    fn tests(self) -> &'static str {
+        match self {
+            Self::Ebpf => "kind(test) & (binary(ebpf) | test(ebpf))",
+            Self::Promtool => "kind(test) & test(promtool)",
+        }
+    }
+}
+
+/// One step: its name and what it does.
+type Step = (&'static str, fn(&[Part]) -> Result<()>);
+
+const STEPS: &[Step] = &[
+    ("prerequisites", prerequisites),
+    ("format", |_| {
+        run_program(cargo().args(["fmt", "--all", "--check"]))
+    }),
+    ("eBPF build", ebpf_build),
+    ("lints", |_| run_program(cargo().args(LINTS))),
+    ("build", nextest::build),
+];
+
+const LINTS: &[&str] = &[
+    "clippy",
+    "--workspace",
+    "--all-targets",
+    "--locked",
+    "--quiet",
+    "--",
+    "-D",
+    "warnings",
+];
+
+/// Runs every step, then the tests; the last line is how many passed and failed.
+///
+/// # Errors
+/// Where a step or a test fails, or a part cannot run and was not left out.
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let begin = Instant::now();
+    for part in &args.without {
+        println!("left out: {}", part.name());
+    }
+    for (name, step) in STEPS {
+        let begin = Instant::now();
+        println!("== {name}");
+        step(&args.without).with_context(|| format!("step '{name}' of cargo xtask test"))?;
+        println!("== {name}: done in {:.1} s", begin.elapsed().as_secs_f64());
+    }
+    println!("== tests");
+    let result = nextest::run(&args.without)?;
+    println!("all steps took {:.0} s", begin.elapsed().as_secs_f64());
+    println!("{} passed, {} failed", result.passed, result.failed);
+    if result.failed > 0 {
+        std::process::exit(1);
+    }
+    Ok(())
+}
+
+fn prerequisites(without: &[Part]) -> Result<()> {
+    // setpriv: the tests run programs with fewer capabilities.
+    install::debian_program("setpriv", "util-linux")?;
+    if !without.contains(&Part::Promtool) {
+        install::debian_program("promtool", "prometheus")
+            .context("or leave it out with `--without promtool`")?;
+    }
+    if !without.contains(&Part::Ebpf) && !install::is_root() {
+        bail!("the eBPF tests need root: run as root, or leave them out with `--without ebpf`");
+    }
+    nextest::install()
+}
+
+fn ebpf_build(without: &[Part]) -> Result<()> {
+    if without.contains(&Part::Ebpf) {
+        return Ok(());
+    }
+    ebpf::run_installing().context("or leave it out with `--without ebpf`")
+}
