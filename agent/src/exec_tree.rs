@@ -5,12 +5,9 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use wire::exec_group::{DIRECTORY, ExecGroup};
+use wire::exec_group::{DIRECTORY, ExecGroup, SUPERVISOR_COMM};
 
 use crate::usage::UsageRow;
-
-/// How a supervisor names itself (its `comm`), so that it is found among those that ran.
-const SUPERVISOR_COMM: &str = "hxmlops-exec";
 
 /// Supervisors and who descends from them.
 #[derive(Debug)]
@@ -38,7 +35,10 @@ impl ExecTrees {
 
     /// Takes up the supervisors among those that ran, and follows all trees anew.
     pub fn refresh(&mut self, rows: &[UsageRow]) {
-        for row in rows.iter().filter(|row| row.comm == SUPERVISOR_COMM) {
+        for row in rows
+            .iter()
+            .filter(|row| row.comm.as_bytes() == SUPERVISOR_COMM.to_bytes())
+        {
             self.add_supervisor(row.tgid);
         }
         self.supervisors

@@ -6,7 +6,9 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
-use crate::commands::{compare, exec, import, intensity, ledger, output, report, runs, serve};
+use crate::commands::{
+    compare, demo, exec, import, intensity, ledger, output, report, runs, serve,
+};
 use crate::format::escape;
 
 /// The energy and carbon ledger of machine-learning workflows.
@@ -65,6 +67,8 @@ enum Command {
     Import(import::ImportArgs),
     /// Work on a ledger as a whole
     Ledger(ledger::LedgerArgs),
+    /// Measure a small ML workflow with a server and an agent of its own
+    Demo(demo::DemoArgs),
 }
 
 /// Parses the arguments, runs the command, and turns what came of it into an exit code: 0 done, 1 failed,
@@ -95,6 +99,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Intensity(args) => intensity::run(&args, asked).await,
             Command::Import(args) => import::run(&args, asked).await,
             Command::Ledger(args) => ledger::run(&args, asked.data_dir.as_deref()),
+            Command::Demo(args) => demo::run(args).await,
         }
     })
 }

@@ -1,6 +1,7 @@
 //! The commands of the command line, one module each: arguments, questions to the ledger, output.
 
 pub mod compare;
+pub mod demo;
 pub mod exec;
 pub mod import;
 pub mod intensity;

@@ -11,6 +11,7 @@ pub mod commands;
 pub mod compare;
 pub mod config;
 pub mod csv_file;
+pub mod demo;
 pub mod error;
 pub mod format;
 pub mod idle_policy;

@@ -30,10 +30,25 @@ pub fn program(name: &str) -> PathBuf {
 /// Builds both programs into the folder that the running test was built in.
 fn build() -> anyhow::Result<PathBuf> {
     let test = std::env::current_exe()?;
-    let profile = test.ancestors().nth(2).context("a test lies in PROFILE/deps")?;
-    let target = profile.parent().context("a profile lies in the target folder")?;
+    let profile = test
+        .ancestors()
+        .nth(2)
+        .context("a test lies in PROFILE/deps")?;
+    let target = profile
+        .parent()
+        .context("a profile lies in the target folder")?;
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["build", "--quiet", "--locked", "--bins", "--package", "agent", "--package", "aggregator", "--target-dir"]);
+    cargo.args([
+        "build",
+        "--quiet",
+        "--locked",
+        "--bins",
+        "--package",
+        "agent",
+        "--package",
+        "aggregator",
+        "--target-dir",
+    ]);
     cargo.arg(target);
     if profile.ends_with("release") {
         cargo.arg("--release");
@@ -48,7 +63,10 @@ fn build() -> anyhow::Result<PathBuf> {
 /// # Errors
 /// Where it cannot be started.
 pub fn output(name: &str, args: &[&str]) -> anyhow::Result<Output> {
-    let output = Command::new(program(name)).args(args).stdin(Stdio::null()).output();
+    let output = Command::new(program(name))
+        .args(args)
+        .stdin(Stdio::null())
+        .output();
     output.with_context(|| format!("cannot run {name}"))
 }
 
@@ -59,7 +77,11 @@ pub fn output(name: &str, args: &[&str]) -> anyhow::Result<Output> {
 pub fn success(name: &str, args: &[&str]) -> anyhow::Result<String> {
     let output = output(name, args)?;
     let stderr = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{name} {args:?}: {}: {stderr}", output.status);
+    ensure!(
+        output.status.success(),
+        "{name} {args:?}: {}: {stderr}",
+        output.status
+    );
     Ok(String::from_utf8(output.stdout)?)
 }
 
@@ -86,8 +108,14 @@ impl Running {
             .with_context(|| format!("cannot start {name}"))?;
         let (sender, lines) = channel();
         let outputs: [Option<Box<dyn Read + Send>>; 2] = [
-            child.stdout.take().map(|out| Box::new(out) as Box<dyn Read + Send>),
-            child.stderr.take().map(|out| Box::new(out) as Box<dyn Read + Send>),
+            child
+                .stdout
+                .take()
+                .map(|out| Box::new(out) as Box<dyn Read + Send>),
+            child
+                .stderr
+                .take()
+                .map(|out| Box::new(out) as Box<dyn Read + Send>),
         ];
         for output in outputs.into_iter().flatten() {
             let sender = sender.clone();
@@ -98,9 +126,15 @@ impl Running {
                 }
             });
         }
-        let mut running = Self { child, url: String::new(), lines };
+        let mut running = Self {
+            child,
+            url: String::new(),
+            lines,
+        };
         let line = running.wait_for_line("listening on ")?;
-        let url = line.split_once("listening on ").map(|(_, url)| url.trim().to_owned());
+        let url = line
+            .split_once("listening on ")
+            .map(|(_, url)| url.trim().to_owned());
         running.url = url.context("the line was found by these words")?;
         Ok(running)
     }
@@ -127,7 +161,10 @@ impl Running {
             match self.lines.recv_timeout(PATIENCE) {
                 Ok(line) if line.contains(part) => return Ok(line),
                 Ok(line) => seen.push(line),
-                Err(error) => bail!("no line with '{part}' ({error}); it said:\n{}", seen.join("\n")),
+                Err(error) => bail!(
+                    "no line with '{part}' ({error}); it said:\n{}",
+                    seen.join("\n")
+                ),
             }
         }
     }
@@ -141,7 +178,11 @@ impl Running {
         kill_process(pid, Signal::TERM)?;
         let status = self.child.wait()?;
         let said: Vec<String> = self.lines.try_iter().collect();
-        ensure!(status.success(), "it ended with {status}; it said:\n{}", said.join("\n"));
+        ensure!(
+            status.success(),
+            "it ended with {status}; it said:\n{}",
+            said.join("\n")
+        );
         Ok(())
     }
 }
@@ -170,7 +211,10 @@ pub fn get(url: &str) -> anyhow::Result<(u16, String)> {
 /// # Errors
 /// Those of the future.
 pub fn block_on<T>(future: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(future)
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(future)
 }
 
 /// What `promtool check metrics` has to say; it must be nothing.
@@ -186,11 +230,19 @@ pub fn check_metrics(text: &str) -> anyhow::Result<()> {
         .stderr(Stdio::piped())
         .spawn()
         .context("cannot run promtool; it is in Debian's package prometheus")?;
-    promtool.stdin.take().context("promtool reads its input")?.write_all(text.as_bytes())?;
+    promtool
+        .stdin
+        .take()
+        .context("promtool reads its input")?
+        .write_all(text.as_bytes())?;
     let output = promtool.wait_with_output()?;
     let said = [output.stdout, output.stderr].concat();
     let said = String::from_utf8_lossy(&said);
-    ensure!(output.status.success() && said.is_empty(), "promtool: {}: {said}", output.status);
+    ensure!(
+        output.status.success() && said.is_empty(),
+        "promtool: {}: {said}",
+        output.status
+    );
     Ok(())
 }
 
@@ -200,9 +252,14 @@ pub fn check_metrics(text: &str) -> anyhow::Result<()> {
 /// Where there is none.
 pub fn metric(text: &str, name: &str, labels: &[&str]) -> anyhow::Result<f64> {
     let is_it = |line: &&str| {
-        line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' '])) && labels.iter().all(|label| line.contains(label))
+        line.strip_prefix(name)
+            .is_some_and(|rest| rest.starts_with(['{', ' ']))
+            && labels.iter().all(|label| line.contains(label))
     };
-    let line = text.lines().find(is_it).with_context(|| format!("no series {name} {labels:?} in\n{text}"))?;
+    let line = text
+        .lines()
+        .find(is_it)
+        .with_context(|| format!("no series {name} {labels:?} in\n{text}"))?;
     let value = line.rsplit(' ').next().context("a series has a value")?;
     Ok(value.parse()?)
 }

@@ -16,7 +16,9 @@ impl Tree {
     /// # Errors
     /// Where the files cannot be written.
     pub fn new(zones: &[(&str, &str, u64, u64)]) -> anyhow::Result<Self> {
-        let tree = Self { root: tempfile::tempdir()? };
+        let tree = Self {
+            root: tempfile::tempdir()?,
+        };
         for (directory, name, counter_uj, range_uj) in zones {
             let zone = tree.zone(directory);
             fs::create_dir_all(&zone)?;

@@ -25,23 +25,67 @@ fn start(usage: &str) -> anyhow::Result<Site> {
     let data = tempfile::tempdir()?;
     let server = Running::start(
         "hxmlops",
-        &["serve", "--listen", "127.0.0.1:0", "--data-dir", text(data.path()), "--intensity-zone", "DE", "--pue", "1.5"],
+        &[
+            "serve",
+            "--listen",
+            "127.0.0.1:0",
+            "--data-dir",
+            text(data.path()),
+            "--intensity-zone",
+            "DE",
+            "--pue",
+            "1.5",
+        ],
     )?;
     let agent = Running::start(
         "hxmlops-agent",
         &[
-            "--interval", "1s", "--listen", "127.0.0.1:0", "--power", "rapl", "--usage", usage, "--node-name", "node-1",
-            "--metrics", "node,pod,container,process", "--sys-root", text(powercap.root()), "--aggregator-url", server.url(),
+            "--interval",
+            "1s",
+            "--listen",
+            "127.0.0.1:0",
+            "--power",
+            "rapl",
+            "--usage",
+            usage,
+            "--node-name",
+            "node-1",
+            "--metrics",
+            "node,pod,container,process",
+            "--sys-root",
+            text(powercap.root()),
+            "--aggregator-url",
+            server.url(),
         ],
     )?;
-    Ok(Site { powercap, data, server, agent })
+    Ok(Site {
+        powercap,
+        data,
+        server,
+        agent,
+    })
 }
 
 /// Two stages of work; the counters go up by 40 J and 6 J meanwhile, the package's across its end.
 fn work(site: &Site) -> anyhow::Result<()> {
     for stage in ["prepare", "train"] {
         let spin = "i=0; while [ $i -lt 400000 ]; do i=$((i+1)); done; /bin/true; /bin/true";
-        success("hxmlops", &["exec", "--workflow", "churn", "--run", "r1", "--stage", stage, "--", "sh", "-c", spin])?;
+        success(
+            "hxmlops",
+            &[
+                "exec",
+                "--workflow",
+                "churn",
+                "--run",
+                "r1",
+                "--stage",
+                stage,
+                "--",
+                "sh",
+                "-c",
+                spin,
+            ],
+        )?;
     }
     site.powercap.set("intel-rapl:0", 37 * JOULE)?;
     site.powercap.set("intel-rapl:0:0", 9 * JOULE)?;
@@ -49,7 +93,9 @@ fn work(site: &Site) -> anyhow::Result<()> {
 }
 
 fn microjoules(value: &Value) -> u64 {
-    value.as_u64().unwrap_or_else(|| panic!("{value} is no whole number"))
+    value
+        .as_u64()
+        .unwrap_or_else(|| panic!("{value} is no whole number"))
 }
 
 fn check_whole_way(usage: &str) -> anyhow::Result<()> {
@@ -65,36 +111,75 @@ fn check_whole_way(usage: &str) -> anyhow::Result<()> {
     let nodes: Value = serde_json::from_str(&nodes)?;
     let zones = nodes[0]["zones"].as_array().unwrap();
     let zone = |name: &str| zones.iter().find(|zone| zone["zone"] == name).unwrap();
-    assert_eq!(microjoules(&zone("package-0")["measured_microjoules"]), 40 * JOULE);
-    assert_eq!(microjoules(&zone("dram-0")["measured_microjoules"]), 6 * JOULE);
+    assert_eq!(
+        microjoules(&zone("package-0")["measured_microjoules"]),
+        40 * JOULE
+    );
+    assert_eq!(
+        microjoules(&zone("dram-0")["measured_microjoules"]),
+        6 * JOULE
+    );
     for name in ["package-0", "dram-0"] {
         let part = |part: &str| microjoules(&zone(name)[format!("{part}_microjoules")]);
-        assert_eq!(part("workload") + part("system") + part("idle"), part("measured"), "{name}");
+        assert_eq!(
+            part("workload") + part("system") + part("idle"),
+            part("measured"),
+            "{name}"
+        );
     }
 
-    let report = success("hxmlops", &["report", "r1", "--format", "json", "--server", site.server.url()])?;
+    let report = success(
+        "hxmlops",
+        &[
+            "report",
+            "r1",
+            "--format",
+            "json",
+            "--server",
+            site.server.url(),
+        ],
+    )?;
     let report: Value = serde_json::from_str(&report)?;
-    let stages: Vec<&str> = report["stages"].as_array().unwrap().iter().map(|stage| stage["stage"].as_str().unwrap()).collect();
+    let stages: Vec<&str> = report["stages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|stage| stage["stage"].as_str().unwrap())
+        .collect();
     assert_eq!(stages, ["prepare", "train"]);
     let joules = report["energy_joules"].as_f64().unwrap();
     let grams = report["carbon_grams"].as_f64().unwrap();
     let expected = joules / 3.6e6 * 1.5 * report["intensity"][0]["g_per_kwh"].as_f64().unwrap();
-    assert!(joules > 0.0 && (grams - expected).abs() < 1e-9, "{joules} J, {grams} g, {expected} g");
+    assert!(
+        joules > 0.0 && (grams - expected).abs() < 1e-9,
+        "{joules} J, {grams} g, {expected} g"
+    );
     assert_eq!(report["energy_basis"]["measured"], 1.0);
     for zone in report["balance"].as_array().unwrap() {
         let part = |part: &str| microjoules(&zone[format!("{part}_microjoules")]);
-        assert_eq!(part("run") + part("other") + part("system") + part("idle"), part("measured"), "{zone}");
+        assert_eq!(
+            part("run") + part("other") + part("system") + part("idle"),
+            part("measured"),
+            "{zone}"
+        );
     }
 
     let (_, server_metrics) = get(&format!("{}/metrics", site.server.url()))?;
     check_metrics(&server_metrics)?;
-    let train = ["workflow=\"churn\"", "stage=\"train\"", "zone=\"package-0\""];
+    let train = [
+        "workflow=\"churn\"",
+        "stage=\"train\"",
+        "zone=\"package-0\"",
+    ];
     assert!(metric(&server_metrics, "hxmlops_stage_energy_joules_total", &train)? > 0.0);
     site.server.stop()?;
 
     // The same answer without a server, and the proof over the whole ledger.
     let data = text(site.data.path());
-    let direct = success("hxmlops", &["report", "r1", "--format", "json", "--data-dir", data])?;
+    let direct = success(
+        "hxmlops",
+        &["report", "r1", "--format", "json", "--data-dir", data],
+    )?;
     assert_eq!(serde_json::from_str::<Value>(&direct)?, report);
     success("hxmlops", &["ledger", "check", "--data-dir", data])?;
     Ok(())
@@ -118,10 +203,18 @@ fn a_ledger_that_was_tampered_with_is_found_out() -> anyhow::Result<()> {
     site.server.stop()?;
     let data = text(site.data.path());
     let database = rusqlite::Connection::open(site.data.path().join("ledger.db"))?;
-    let changed = database.execute("UPDATE zone_minute SET measured_uj = measured_uj + 1, system_uj = system_uj + 1", [])?;
+    let changed = database.execute(
+        "UPDATE zone_minute SET measured_uj = measured_uj + 1, system_uj = system_uj + 1",
+        [],
+    )?;
     assert!(changed > 0);
     drop(database);
     let check = output("hxmlops", &["ledger", "check", "--data-dir", data])?;
-    assert_eq!(check.status.code(), Some(3), "{}", String::from_utf8_lossy(&check.stdout));
+    assert_eq!(
+        check.status.code(),
+        Some(3),
+        "{}",
+        String::from_utf8_lossy(&check.stdout)
+    );
     Ok(())
 }

@@ -4,11 +4,15 @@
 //! `hxmlops.exec/WORKFLOW:RUN:STAGE:ID` as its `argv[0]` and the agent follows its descendants. The name
 //! is all that the agent needs: no socket, no file, nothing to lose at a restart.
 
+use std::ffi::CStr;
 use std::fmt;
 use std::str::FromStr;
 
 /// Directory of all exec groups within a cgroup, and the first part of a supervisor's `argv[0]`.
 pub const DIRECTORY: &str = "hxmlops.exec";
+
+/// Name (`comm`) of a supervisor's process, so that the agent sees one when it runs for the first time.
+pub const SUPERVISOR_COMM: &CStr = c"hxmlops-exec";
 
 /// Bytes of one part: what Kubernetes allows in a label's value.
 const MAX_PART_BYTES: usize = 63;

@@ -171,46 +171,46 @@ fn each_rule_is_kept() {
     check(&Invalid::Sequence, |batch| batch.sequence = 0);
     check(&Invalid::Empty("node"), |batch| batch.node.clear());
     check(&Invalid::Name("stage"), |batch| {
-        batch.workloads[0].stage = "x".repeat(1 << 20)
+        batch.workloads[0].stage = "x".repeat(1 << 20);
     });
     check(&Invalid::Name("run"), |batch| {
-        batch.workloads[0].run = "a\nb".into()
+        batch.workloads[0].run = "a\nb".into();
     });
     check(&Invalid::Unknown("basis"), |batch| {
-        batch.zones[0].basis = 77
+        batch.zones[0].basis = 77;
     });
     check(&Invalid::Time(0), |batch| {
-        batch.intervals[0].duration_ns = 0
+        batch.intervals[0].duration_ns = 0;
     });
     check(&Invalid::Time(0), |batch| {
-        batch.intervals[0].duration_ns = u64::MAX
+        batch.intervals[0].duration_ns = u64::MAX;
     });
     check(&Invalid::Time(0), |batch| {
-        batch.intervals[0].start_unix_ms = -1
+        batch.intervals[0].start_unix_ms = -1;
     });
     check(&Invalid::Time(0), |batch| {
-        batch.intervals[0].start_unix_ms = i64::MAX
+        batch.intervals[0].start_unix_ms = i64::MAX;
     });
     check(&Invalid::Index(0, "workloads"), |batch| {
-        batch.intervals[0].workloads[0] = 2
+        batch.intervals[0].workloads[0] = 2;
     });
     check(&Invalid::Index(0, "workloads"), |batch| {
-        batch.intervals[0].workloads[0] = 0
+        batch.intervals[0].workloads[0] = 0;
     });
     check(&Invalid::Index(0, "zones"), |batch| {
-        batch.intervals[0].zones[2].zone = 0
+        batch.intervals[0].zones[2].zone = 0;
     });
     check(&Invalid::NotParallel(0, "cpu_ns"), |batch| {
-        batch.intervals[0].cpu_ns.clear()
+        batch.intervals[0].cpu_ns.clear();
     });
     check(&Invalid::NotParallel(0, "active_uj"), |batch| {
-        batch.intervals[0].zones[0].active_uj.push(1)
+        batch.intervals[0].zones[0].active_uj.push(1);
     });
     check(&Invalid::EnergyWithoutSample(0), |batch| {
-        batch.intervals[0].zones[2].measured_uj = 1
+        batch.intervals[0].zones[2].measured_uj = 1;
     });
     check(&Invalid::SampleTooLarge(0), |batch| {
-        batch.intervals[0].zones[1].measured_uj = u64::MAX
+        batch.intervals[0].zones[1].measured_uj = u64::MAX;
     });
     let unbalanced = |parts, measured| Invalid::Unbalanced {
         interval: 0,
@@ -219,10 +219,10 @@ fn each_rule_is_kept() {
         measured,
     };
     check(&unbalanced(101, 100), |batch| {
-        batch.intervals[0].zones[0].idle_uj += 1
+        batch.intervals[0].zones[0].idle_uj += 1;
     });
     check(&unbalanced(u128::from(u64::MAX) + 60, 100), |batch| {
-        batch.intervals[0].zones[0].idle_uj = u64::MAX
+        batch.intervals[0].zones[0].idle_uj = u64::MAX;
     });
     check(
         &Invalid::TooMany("intervals", limits::MAX_INTERVALS),

@@ -15,7 +15,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
 use clap::Args;
-use wire::exec_group::{DIRECTORY, ExecGroup};
+use wire::exec_group::{DIRECTORY, ExecGroup, SUPERVISOR_COMM};
 
 use crate::cli::Usage;
 use crate::commands::output::tell;
@@ -95,6 +95,9 @@ impl Supervised {
 /// Runs the command of a supervisor that bears its group's name.
 #[must_use]
 pub fn supervise_tree(supervised: &Supervised) -> ExitCode {
+    // The agent sees that a supervisor has come by the name of what runs; one that it cannot read it finds
+    // all the same when it starts.
+    let _ = rustix::thread::set_name(SUPERVISOR_COMM);
     // Orphans of the command then become this process's children, and stay in the tree that the agent
     // follows.
     let adopted = rustix::process::set_child_subreaper(Some(rustix::process::getpid()))

@@ -8,6 +8,7 @@ use wire::v1::{Basis, Batch, Interval, Outcome, Workload, WorkloadKind, Zone, Zo
 use wire::{Energy, StreamId};
 
 use super::energy_csv::EnergyRow;
+use crate::rollup;
 
 /// Cluster that all imported energy belongs to.
 const CLUSTER: &str = "import";
@@ -32,13 +33,29 @@ pub(super) fn from_rows(rows: &[EnergyRow], content: &[u8]) -> Result<Vec<Batch>
         // Rows of one time become one interval. The sort keeps the file's order among them.
         rows.sort_by_key(|row| (row.start, row.end));
         let stream_id = stream_id(site, content);
-        for (sequence, rows) in (1..).zip(rows.chunks(ROWS_PER_BATCH)) {
-            let batch = batch(site, stream_id, sequence, rows);
-            wire::validate(&batch)?;
-            batches.push(batch);
+        let mut of_site = Vec::new();
+        for rows in rows.chunks(ROWS_PER_BATCH) {
+            cut(site, stream_id, rows, &mut of_site);
         }
+        for (sequence, batch) in (1..).zip(&mut of_site) {
+            batch.sequence = sequence;
+            wire::validate(batch)?;
+        }
+        batches.append(&mut of_site);
     }
     Ok(batches)
+}
+
+/// One batch, or as many as it takes for each to be within what the ledger takes at once: a row of a month
+/// makes forty thousand minutes.
+fn cut(site: &str, stream_id: StreamId, rows: &[&EnergyRow], batches: &mut Vec<Batch>) {
+    let batch = batch(site, stream_id, rows);
+    if rollup::count_pieces(&batch) <= rollup::MAX_PIECES || rows.len() == 1 {
+        return batches.push(batch);
+    }
+    let (first, second) = rows.split_at(rows.len() / 2);
+    cut(site, stream_id, first, batches);
+    cut(site, stream_id, second, batches);
 }
 
 fn stream_id(site: &str, content: &[u8]) -> StreamId {
@@ -54,7 +71,7 @@ fn stream_id(site: &str, content: &[u8]) -> StreamId {
 }
 
 /// No version and no time of import is in it: they would make another batch of the same rows.
-fn batch(site: &str, stream_id: StreamId, sequence: u64, rows: &[&EnergyRow]) -> Batch {
+fn batch(site: &str, stream_id: StreamId, rows: &[&EnergyRow]) -> Batch {
     let node = if site.is_empty() { NO_SITE } else { site };
     let mut batch = Batch {
         version: wire::VERSION,
@@ -62,7 +79,6 @@ fn batch(site: &str, stream_id: StreamId, sequence: u64, rows: &[&EnergyRow]) ->
         node: format!("import-{node}"),
         site: site.to_owned(),
         stream_id: stream_id.to_vec(),
-        sequence,
         ..Batch::default()
     };
     let mut dictionary = Dictionary::default();
@@ -280,6 +296,32 @@ mod tests {
         let batches = from_rows(&rows, text.as_bytes()).unwrap();
         assert_eq!(batches.len(), 1);
         assert!(wire::decode(&wire::encode(&batches[0])).is_ok());
+    }
+
+    #[test]
+    fn long_rows_are_cut_into_batches_that_the_ledger_takes() {
+        let text = (0..60).fold(
+            "start,end,site,workflow,run,stage,zone,joules,basis\n".to_owned(),
+            |text, row| {
+                let (zone, stage) = (row % 2, row / 2);
+                text + &format!("2026-01-01T00:00:00Z,2026-01-31T00:00:00Z,,w,r,s{stage},package-{zone},7,measured\n")
+            },
+        );
+        let rows = energy_csv::parse("e.csv", text.as_bytes()).unwrap();
+        let batches = from_rows(&rows, text.as_bytes()).unwrap();
+        assert!(batches.len() > 1);
+        assert!(
+            batches
+                .iter()
+                .all(|batch| rollup::count_pieces(batch) <= rollup::MAX_PIECES)
+        );
+        assert_eq!(total(&batches), 60 * 7_000_000);
+        assert!(
+            batches
+                .iter()
+                .map(|batch| batch.sequence)
+                .eq(1..=batches.len() as u64)
+        );
     }
 
     #[test]
