@@ -4,6 +4,7 @@
 //! online CPU leave the old one, and then empties the old window's hash, to which nobody writes any more.
 
 mod drain;
+mod error;
 mod load;
 mod topology;
 
@@ -20,7 +21,7 @@ use aya::{RawTracePointRunOptions, TestRun as _};
 use self::drain::{Batch, Slot};
 use super::{CgroupRef, Usage, UsageError, UsageInterval, UsageRow};
 
-pub use self::load::LoadError;
+pub use self::error::LoadError;
 pub use agent_ebpf::DEFAULT_TASKS;
 
 const NAME: &str = "ebpf";
@@ -69,11 +70,9 @@ impl EbpfUsage {
     /// Begins a window and has every online CPU enter it. It may be repeated after it failed.
     fn begin(&mut self, window: u64) -> Result<(), UsageError> {
         self.window_map.set(0, window, 0).map_err(failed)?;
-        let flush = self.programs.program("flush").map(TryInto::try_into);
-        let flush: &RawTracePoint = match flush {
-            Some(program) => program.map_err(failed)?,
-            None => return Err(UsageError::new(NAME, "the object has no program 'flush'")),
-        };
+        let missing = || failed(ProgramError::NotLoaded);
+        let flush = self.programs.program(load::FLUSH).ok_or_else(missing)?;
+        let flush: &RawTracePoint = flush.try_into().map_err(failed)?;
         for cpu in aya::util::online_cpus().map_err(|(path, error)| failed(Named(path, error)))? {
             flush_cpu(flush, cpu).map_err(failed)?;
         }
@@ -166,7 +165,7 @@ struct Named(&'static str, #[source] std::io::Error);
 
 /// An error with its causes, in one line.
 fn failed(error: impl std::error::Error) -> UsageError {
-    UsageError::new(NAME, load::with_causes(&error))
+    UsageError::new(NAME, error::with_causes(&error))
 }
 
 #[cfg(test)]

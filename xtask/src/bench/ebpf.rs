@@ -1,7 +1,7 @@
 //! What the eBPF programs add to a task switch.
 
 use std::io::{BufRead as _, BufReader};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 
@@ -18,6 +18,7 @@ const ROUNDS: u32 = 100_000;
 struct Counting {
     process: Child,
     input: Option<ChildStdin>,
+    output: BufReader<ChildStdout>,
 }
 
 impl Counting {
@@ -28,23 +29,30 @@ impl Counting {
             .stdout(Stdio::piped())
             .spawn()
             .with_context(|| format!("cannot run {}", program.display()))?;
-        let mut said = String::new();
-        let output = process.stdout.take().context("it has no output")?;
-        BufReader::new(output)
-            .read_line(&mut said)
-            .context("cannot read what it says")?;
         let input = process.stdin.take();
-        let counting = Self { process, input };
-        if said.trim() != "counting" {
+        let output = process.stdout.take().context("it has no output")?;
+        let mut counting = Self {
+            process,
+            input,
+            output: BufReader::new(output),
+        };
+        if counting.line()? != "counting\n" {
             bail!("{} does not count", program.display());
         }
         Ok(counting)
+    }
+
+    fn line(&mut self) -> Result<String> {
+        let mut line = String::new();
+        let read = self.output.read_line(&mut line);
+        read.context("cannot read what the counting process says")?;
+        Ok(line)
     }
 }
 
 impl Drop for Counting {
     fn drop(&mut self) {
-        // It ends with its input.
+        // It ends with its input, after a last line that its output must still be there for.
         self.input.take();
         let _ = self.process.wait();
     }
