@@ -122,7 +122,8 @@ impl Uplink {
             }
             tokio::select! {
                 () = self.wake.notified() => {}
-                () = closing.cancelled(), if self.waiting().0 == 0 => return,
+                // The last batch may have come at this very moment.
+                () = closing.cancelled() => if self.waiting().0 == 0 { return },
             }
         }
     }

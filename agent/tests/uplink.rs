@@ -35,15 +35,7 @@ async fn receive(State(script): State<Script>, headers: HeaderMap, body: Bytes) 
 async fn deliver(answers: &[u16], batches: usize) -> (Vec<String>, Uplink) {
     let script = Script::default();
     script.answers.lock().unwrap().extend(answers);
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/", listener.local_addr().unwrap())
-        .parse()
-        .unwrap();
-    let app = Router::new()
-        .route("/v1/batches", post(receive))
-        .with_state(script.clone());
-    tokio::spawn(async move { axum::serve(listener, app).await });
-
+    let url = serve(script.clone()).await;
     let uplink = Uplink::new(&url).unwrap();
     for number in 1..=batches {
         uplink.send(packed(number));
@@ -57,6 +49,16 @@ async fn deliver(answers: &[u16], batches: usize) -> (Vec<String>, Uplink) {
         .map(|body| String::from_utf8(body.to_vec()).unwrap())
         .collect();
     (bodies, uplink)
+}
+
+async fn serve(script: Script) -> reqwest::Url {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let app = Router::new()
+        .route("/v1/batches", post(receive))
+        .with_state(script);
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    url.parse().unwrap()
 }
 
 fn packed(number: usize) -> Packed {
@@ -82,6 +84,23 @@ async fn a_batch_refused_for_good_is_counted_in_joules_and_the_next_goes_on() {
     assert_eq!(uplink.counts.acknowledged.load(Relaxed), 2);
     assert_eq!(uplink.counts.refused.load(Relaxed), 1);
     assert_eq!(uplink.counts.refused_uj.load(Relaxed), 1_000);
+}
+
+#[tokio::test]
+async fn a_batch_that_comes_just_before_the_end_is_delivered() {
+    for _ in 0..50 {
+        let script = Script::default();
+        let uplink = Arc::new(Uplink::new(&serve(script.clone()).await).unwrap());
+        let (closing, sender) = (CancellationToken::new(), uplink.clone());
+        let end = closing.clone();
+        let delivery =
+            tokio::spawn(async move { sender.deliver(end, CancellationToken::new()).await });
+        tokio::task::yield_now().await;
+        uplink.send(packed(1));
+        closing.cancel();
+        delivery.await.unwrap();
+        assert_eq!(script.bodies.lock().unwrap().len(), 1);
+    }
 }
 
 #[tokio::test]

@@ -93,17 +93,21 @@ fn write_table(path: &Path, customers: &[Customer]) -> anyhow::Result<()> {
     Ok(writer.flush()?)
 }
 
-/// Rows as text, since a raw table may hold anything.
-fn read_rows(path: &Path) -> anyhow::Result<Vec<csv::StringRecord>> {
+/// Each row as a customer, or `None` where it is none: a raw table may hold anything.
+fn read_rows(path: &Path) -> anyhow::Result<Vec<Option<Customer>>> {
     let mut reader =
         csv::Reader::from_path(path).with_context(|| format!("cannot read {}", path.display()))?;
-    Ok(reader.records().collect::<Result<_, _>>()?)
+    let mut row = csv::StringRecord::new();
+    let mut customers = Vec::new();
+    while reader.read_record(&mut row)? {
+        customers.push(parse_row(&row));
+    }
+    Ok(customers)
 }
 
 fn read_table(path: &Path) -> anyhow::Result<Vec<Customer>> {
-    let rows = read_rows(path)?;
-    let parsed: Option<Vec<Customer>> = rows.iter().map(parse_row).collect();
-    parsed.with_context(|| format!("{} has a row that is no customer", path.display()))
+    let customers: Option<Vec<Customer>> = read_rows(path)?.into_iter().collect();
+    customers.with_context(|| format!("{} has a row that is no customer", path.display()))
 }
 
 /// `None` where a field is missing or no finite number.

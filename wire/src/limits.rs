@@ -18,5 +18,5 @@ pub const MAX_INTERVALS: usize = 10_000;
 pub const MAX_INTERVAL_NS: u64 = 31 * 24 * 3600 * 1_000_000_000;
 /// Energy in one sample: 10^15 uJ (278 kWh), so that no sum of a batch can overflow 64 bits.
 pub const MAX_SAMPLE_UJ: u64 = 1_000_000_000_000_000;
-/// Latest start of an interval, 9999-12-31: what a timestamp can still be written as.
+/// Latest start of an interval, 9999-01-01T00:00:00Z: later times have no calendar form.
 pub const MAX_START_UNIX_MS: i64 = 253_370_764_800_000;

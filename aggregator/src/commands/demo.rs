@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use wire::Energy;
@@ -14,7 +14,7 @@ use super::output::print;
 use crate::cli::LedgerArgs;
 use crate::demo::{Stage, WORKFLOW};
 use crate::ledger::ReportQuery;
-use crate::report::{Report, ZoneBalance};
+use crate::report::{IdlePolicy, Report, ZoneBalance};
 use crate::source::Source;
 
 mod program;
@@ -91,19 +91,18 @@ async fn demo(args: &DemoArgs) -> anyhow::Result<()> {
     // It measures once more and delivers everything before it ends.
     agent.stop()?;
 
-    let report = source
-        .report(&ReportQuery {
-            run: run.clone(),
-            ..ReportQuery::default()
-        })
-        .await?;
     print("\n")?;
     let status = Command::new(&hxmlops)
         .args(["report", &run, "--server", &url])
         .status()?;
     ensure!(status.success(), "the report failed: {status}");
-    print(&balance_text(&report))?;
-    check(&report)?;
+    let query = |idle| ReportQuery {
+        run: run.clone(),
+        idle,
+        ..ReportQuery::default()
+    };
+    check_stages(&source.report(&query(IdlePolicy::Usage)).await?)?;
+    print(&balance(&source.report(&query(IdlePolicy::None)).await?)?)?;
     farewell(args, &hxmlops, &ledger_dir, &url, server)
 }
 
@@ -202,24 +201,48 @@ fn run_stage(hxmlops: &Path, run: &str, stage: Stage, files: &Path) -> anyhow::R
     ))
 }
 
-/// Where all the energy of the run's minutes went, exact to the microjoule.
-fn balance_text(report: &Report) -> String {
-    let mut text = String::from("\nWhere the node's energy went in these minutes, in joules:\n");
-    text += &format!(
-        "  {:<10} {:>16} {:>16} {:>16} {:>16} {:>16}\n",
-        "zone", "stages", "others", "system", "idle", "in all"
-    );
-    for row in &report.balance {
-        let parts = parts(row).map(|part| format!("{:>16}", joules(part)));
-        text += &format!(
-            "  {:<10} {} {:>16} {}\n",
-            row.zone,
-            parts.join(" "),
-            joules(row.measured_microjoules),
-            row.basis
+/// What the demo promises of each stage.
+fn check_stages(report: &Report) -> anyhow::Result<()> {
+    for stage in Stage::ALL {
+        let name = stage.name();
+        let found = report.stages.iter().find(|found| found.stage == name);
+        let found = found.with_context(|| format!("stage {name} is not in the report"))?;
+        ensure!(found.energy_joules > 0.0, "stage {name} has no energy");
+        ensure!(
+            found.carbon_grams.is_some_and(|grams| grams > 0.0),
+            "stage {name} has no grams"
         );
     }
-    text
+    Ok(())
+}
+
+/// Where all the energy of the run's minutes went before any idle energy was shared out, to the microjoule.
+///
+/// # Errors
+/// Where a zone's parts are not its whole.
+fn balance(report: &Report) -> anyhow::Result<String> {
+    let mut text = String::from(
+        "\nThe node's books of these minutes, in joules, before idle is shared out:\n",
+    );
+    let header = ["stages", "others", "system", "idle", "in all"].map(|name| format!("{name:>13}"));
+    text += &format!("{:<10}{}\n", "zone", header.concat());
+    for row in &report.balance {
+        let parts = parts(row);
+        let sum: u64 = parts.iter().sum();
+        let all = row.measured_microjoules;
+        ensure!(
+            sum == all,
+            "zone {} does not balance: its parts are {sum} uJ, not {all} uJ",
+            row.zone
+        );
+        let columns = parts
+            .into_iter()
+            .chain([all])
+            .map(|part| format!("{:>13}", joules(part)));
+        text += &format!("{:<10}{}\n", row.zone, columns.collect::<String>());
+    }
+    text += "In every zone stages + others + system + idle = all, to the microjoule.\n";
+    Ok(text)
 }
 
 fn parts(row: &ZoneBalance) -> [u64; 4] {
@@ -234,42 +257,6 @@ fn parts(row: &ZoneBalance) -> [u64; 4] {
 fn joules(microjoules: u64) -> String {
     let text = Energy::from_microjoules(microjoules).to_string();
     text.trim_end_matches(" J").to_owned()
-}
-
-/// What the demo promises.
-fn check(report: &Report) -> anyhow::Result<()> {
-    for row in &report.balance {
-        let sum: u64 = parts(row).iter().sum();
-        ensure!(
-            sum == row.measured_microjoules,
-            "zone {} does not balance: {sum} uJ are not {} uJ",
-            row.zone,
-            row.measured_microjoules
-        );
-    }
-    for stage in Stage::ALL {
-        let Some(found) = report
-            .stages
-            .iter()
-            .find(|found| found.stage == stage.name())
-        else {
-            bail!("stage {} is not in the report", stage.name());
-        };
-        ensure!(
-            found.energy_joules > 0.0,
-            "stage {} has no energy",
-            stage.name()
-        );
-        ensure!(
-            found.carbon_grams.is_some_and(|grams| grams > 0.0),
-            "stage {} has no grams",
-            stage.name()
-        );
-    }
-    let zones = report.balance.len();
-    print(&format!(
-        "In each of the {zones} zones stages + others + system + idle = all, to the microjoule.\n"
-    ))
 }
 
 fn farewell(

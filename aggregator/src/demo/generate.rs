@@ -9,7 +9,7 @@ use fastrand::Rng;
 
 use super::{COLUMNS, FEATURES};
 
-const CUSTOMERS: usize = 1_500_000;
+const CUSTOMERS: usize = 2_500_000;
 /// One row in so many has a field missing, a letter in a number, or a value that cannot be.
 const FAULTY_ONE_IN: usize = 50;
 

@@ -10,7 +10,7 @@ use fastrand::Rng;
 use super::network::{Network, split};
 use super::read_table;
 
-const RESAMPLES: usize = 400;
+const RESAMPLES: usize = 800;
 
 pub(super) fn run(directory: &Path) -> anyhow::Result<String> {
     let path = directory.join("model.json");

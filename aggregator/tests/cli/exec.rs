@@ -1,5 +1,6 @@
 //! `hxmlops exec`, in cgroups and without: this test needs to be root, in a system with cgroups.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
@@ -83,20 +84,34 @@ fn the_exit_code_is_the_command_s() {
 }
 
 #[test]
-fn the_command_is_born_in_its_cgroups_and_they_go_with_it() {
+fn the_command_is_born_in_its_cgroups_and_they_are_kept_for_a_while() {
     let ended = end(Way::Cgroup, &["cat", "/proc/self/cgroup"]);
-    let groups: Vec<&str> = ended
+    // It has one name, in each hierarchy that counts.
+    let groups: BTreeSet<&str> = ended
         .assert_done()
         .lines()
         .filter(|line| line.starts_with("0::") || line.contains("cpuacct"))
         .filter_map(|line| line.split_once("/hxmlops.exec/").map(|(_, name)| name))
         .collect();
-    assert!(!groups.is_empty(), "{ended:?}");
+    assert_eq!(groups.len(), 1, "{ended:?}");
     for group in groups {
         assert!(group.starts_with("w:cli-test:s:"), "{group}");
+        let kept = directories_of(group);
+        assert!(!kept.is_empty(), "an agent may not have come by yet");
+        kept.iter().for_each(|directory| age(directory));
+        end(Way::Cgroup, &["true"]).assert_done();
         assert_eq!(directories_of(group), Vec::<PathBuf>::new());
     }
     assert_eq!(ended.stderr, "");
+}
+
+/// As if the command had ended eleven minutes ago.
+fn age(directory: &Path) {
+    let ended = std::time::SystemTime::now() - std::time::Duration::from_secs(11 * 60);
+    fs::File::open(directory)
+        .unwrap()
+        .set_modified(ended)
+        .unwrap();
 }
 
 /// All cgroup directories of a group, wherever hierarchies are mounted.
@@ -152,7 +167,11 @@ fn a_user_s_own_cgroup_will_do() {
         .unwrap()
         .into();
     for directory in &made {
-        let _ = fs::remove_dir(directory.join("hxmlops.exec"));
+        let all = directory.join("hxmlops.exec");
+        for entry in fs::read_dir(&all).unwrap().flatten() {
+            let _ = fs::remove_dir(entry.path());
+        }
+        let _ = fs::remove_dir(all);
         fs::remove_dir(directory).unwrap();
     }
     let inside = format!("/{name}/hxmlops.exec/w:cli-test:s:");
@@ -300,7 +319,8 @@ fn processes_left_behind_keep_their_cgroup_until_they_end() {
             std::thread::yield_now();
         }
     }
-    // The next exec finds them empty and their supervisor gone.
+    // A later exec finds them empty and their supervisor long gone.
+    kept.iter().for_each(|directory| age(directory));
     end(Way::Cgroup, &["true"]).assert_done();
     assert_eq!(directories_of(&group), Vec::<PathBuf>::new());
 }

@@ -65,7 +65,7 @@ fn a_batch_is_written_once() {
 fn what_a_ledger_cannot_hold_is_refused_and_harms_nothing() {
     on_each_store(|store| {
         let mut late = batch("n1", 1, "r1");
-        late.intervals[0].start_unix_ms = i64::MAX / 2;
+        late.intervals[0].start_unix_ms = wire::limits::MAX_START_UNIX_MS;
         let refused = store.write_batch(&received(late), "s").unwrap_err();
         assert!(matches!(refused, StoreError::Unfit(Unfit::TooLate(0))));
 

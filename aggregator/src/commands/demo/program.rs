@@ -30,10 +30,10 @@ impl Program {
         let mut child = child.with_context(|| format!("cannot start {name}"))?;
         let (found, address) = channel();
         if let Some(stdout) = child.stdout.take() {
-            watch(stdout, found.clone());
+            watch(name, stdout, found.clone());
         }
         if let Some(stderr) = child.stderr.take() {
-            watch(stderr, found);
+            watch(name, stderr, found);
         }
         let mut program = Self {
             name,
@@ -105,8 +105,9 @@ impl Drop for Program {
     }
 }
 
-/// Reads a program's output to its end: finds its address, and shows what it warns of.
-fn watch(output: impl std::io::Read + Send + 'static, found: Sender<String>) {
+/// Reads a program's output to its end: finds its address, and shows what it has to say until then, and its
+/// warnings after that.
+fn watch(name: &'static str, output: impl std::io::Read + Send + 'static, found: Sender<String>) {
     std::thread::spawn(move || {
         let mut found = Some(found);
         for line in BufReader::new(output).lines().map_while(Result::ok) {
@@ -115,8 +116,12 @@ fn watch(output: impl std::io::Read + Send + 'static, found: Sender<String>) {
                     // Nobody waits any more once it took too long.
                     let _ = found.send(address.trim().to_owned());
                 }
-            } else if !line.contains(" INFO ") {
-                eprintln!("{line}");
+                continue;
+            }
+            match line.split_once(" INFO ") {
+                Some((_, said)) if found.is_some() => eprintln!("{name}: {}", said.trim()),
+                Some(_) => {}
+                None => eprintln!("{name}: {line}"),
             }
         }
     });

@@ -1,15 +1,20 @@
 //! The cgroups of one command: one per hierarchy that counts CPU time, all or none.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use wire::exec_group::{DIRECTORY, ExecGroup};
 
 use super::mounts::{Hierarchy, hierarchies};
 
-/// The cgroups of one command. They are removed when this is dropped; one that still has processes in it
-/// stays, with them, until a later `exec` finds it empty.
+/// How long the cgroup of a command that ended stays: two of an agent's longest intervals, so that even a
+/// command of a millisecond is still there to be named and counted.
+const KEEP: Duration = Duration::from_secs(10 * 60);
+
+/// The cgroups of one command. They outlive it by [`KEEP`], and the processes that it left behind; a later
+/// `exec` removes them then.
 #[derive(Debug)]
 pub(super) struct Cgroups(Vec<Cgroup>);
 
@@ -74,7 +79,9 @@ impl Cgroups {
 impl Drop for Cgroups {
     fn drop(&mut self) {
         for cgroup in &self.0 {
-            let _ = fs::remove_dir(&cgroup.directory);
+            // From now on. Where the time cannot be set, it counts from the command's start.
+            let _ = File::open(&cgroup.directory)
+                .and_then(|directory| directory.set_modified(SystemTime::now()));
         }
     }
 }
@@ -115,8 +122,8 @@ fn make_below(parent: &Path, own: &Path, group: &ExecGroup) -> io::Result<Cgroup
     Ok(cgroup)
 }
 
-/// Removes cgroups whose supervisor is gone and that have no processes left. The kernel refuses to remove
-/// any other.
+/// Removes cgroups whose supervisor is gone, that were kept for long enough, and that have no processes left:
+/// the kernel refuses to remove any other.
 fn remove_left_behind(all: &Path) {
     let Ok(entries) = fs::read_dir(all) else {
         return;
@@ -129,10 +136,15 @@ fn remove_left_behind(all: &Path) {
         let pid = group
             .as_ref()
             .and_then(|group| group.id().split('-').next());
-        if pid.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
+        if pid.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) && was_kept(&entry) {
             let _ = fs::remove_dir(entry.path());
         }
     }
+}
+
+fn was_kept(cgroup: &fs::DirEntry) -> bool {
+    let ended = cgroup.metadata().and_then(|metadata| metadata.modified());
+    ended.is_ok_and(|ended| ended.elapsed().is_ok_and(|age| age >= KEEP))
 }
 
 /// Moves this process, with all its threads.

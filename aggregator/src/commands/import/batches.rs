@@ -300,7 +300,7 @@ mod tests {
 
     #[test]
     fn long_rows_are_cut_into_batches_that_the_ledger_takes() {
-        let text = (0..60).fold(
+        let text = (0..160).fold(
             "start,end,site,workflow,run,stage,zone,joules,basis\n".to_owned(),
             |text, row| {
                 let (zone, stage) = (row % 2, row / 2);
@@ -315,7 +315,7 @@ mod tests {
                 .iter()
                 .all(|batch| rollup::count_pieces(batch) <= rollup::MAX_PIECES)
         );
-        assert_eq!(total(&batches), 60 * 7_000_000);
+        assert_eq!(total(&batches), 160 * 7_000_000);
         assert!(
             batches
                 .iter()
