@@ -4,17 +4,24 @@
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use wire::exec_group::{DIRECTORY, ExecGroup, SUPERVISOR_COMM};
 
 use crate::usage::UsageRow;
 
+/// Names under which a supervisor may be seen to run: the one that it gives itself, and the one that it has
+/// until then, from executing /proc/self/exe.
+const SUPERVISOR_NAMES: [&[u8]; 2] = [SUPERVISOR_COMM.to_bytes(), b"exe"];
+
 /// Supervisors and who descends from them.
 #[derive(Debug)]
 pub struct ExecTrees {
     proc_root: PathBuf,
-    supervisors: HashMap<u32, ExecGroup>,
-    members: HashMap<u32, u32>,
+    supervisors: HashMap<u32, Arc<ExecGroup>>,
+    members: HashMap<u32, Arc<ExecGroup>>,
+    /// Members at the refresh before: what ended since has used CPU time all the same.
+    ended: HashMap<u32, Arc<ExecGroup>>,
 }
 
 impl ExecTrees {
@@ -25,49 +32,54 @@ impl ExecTrees {
             proc_root: proc_root.to_path_buf(),
             supervisors: HashMap::new(),
             members: HashMap::new(),
+            ended: HashMap::new(),
         };
         let entries = fs::read_dir(proc_root).into_iter().flatten().flatten();
         for pid in entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()) {
             trees.add_supervisor(pid);
         }
+        trees.follow();
         trees
     }
 
     /// Takes up the supervisors among those that ran, and follows all trees anew.
     pub fn refresh(&mut self, rows: &[UsageRow]) {
-        for row in rows
-            .iter()
-            .filter(|row| row.comm.as_bytes() == SUPERVISOR_COMM.to_bytes())
-        {
+        let is_supervisor = |row: &&UsageRow| SUPERVISOR_NAMES.contains(&row.comm.as_bytes());
+        for row in rows.iter().filter(is_supervisor) {
             self.add_supervisor(row.tgid);
         }
+        self.follow();
+    }
+
+    /// The group of a process that lives or has ended since the last refresh; `None` where it is in none.
+    #[must_use]
+    pub fn group_of(&self, pid: u32) -> Option<&ExecGroup> {
+        let group = self.members.get(&pid).or_else(|| self.ended.get(&pid));
+        group.map(Arc::as_ref)
+    }
+
+    fn follow(&mut self) {
         self.supervisors
             .retain(|pid, _| self.proc_root.join(pid.to_string()).exists());
-        self.members.clear();
-        for &supervisor in self.supervisors.keys() {
+        self.ended = std::mem::take(&mut self.members);
+        for (&supervisor, group) in &self.supervisors {
             let mut unvisited = vec![supervisor];
             while let Some(pid) = unvisited.pop() {
-                if self.members.insert(pid, supervisor).is_none() {
+                if self.members.insert(pid, group.clone()).is_none() {
                     unvisited.extend(children(&self.proc_root, pid));
                 }
             }
         }
     }
 
-    /// The group of a process; `None` where it is in none.
-    #[must_use]
-    pub fn group_of(&self, pid: u32) -> Option<&ExecGroup> {
-        self.supervisors.get(self.members.get(&pid)?)
-    }
-
     /// The groups whose supervisors are alive.
     pub fn groups(&self) -> impl Iterator<Item = &ExecGroup> {
-        self.supervisors.values()
+        self.supervisors.values().map(Arc::as_ref)
     }
 
     fn add_supervisor(&mut self, pid: u32) {
         if let Some(group) = supervised_group(&self.proc_root, pid) {
-            self.supervisors.insert(pid, group);
+            self.supervisors.insert(pid, Arc::new(group));
         }
     }
 }
@@ -130,6 +142,11 @@ mod tests {
         }
         assert_eq!(trees.group_of(21), None);
         fs::remove_dir_all(proc_root.path().join("10")).unwrap();
+        trees.refresh(&[]);
+        assert!(
+            trees.group_of(12).is_some(),
+            "what it used before it ended is the group's"
+        );
         trees.refresh(&[]);
         assert_eq!(trees.group_of(12), None);
     }

@@ -116,6 +116,10 @@ function nodeRows(node) {
   });
 }
 
+function count(list, noun) {
+  return `${list.length} ${noun}${list.length === 1 ? "" : "s"}`;
+}
+
 async function refresh() {
   try {
     const [runs, nodes] = await Promise.all([ask("api/v1/runs"), ask("api/v1/nodes")]);
@@ -129,7 +133,7 @@ async function refresh() {
     if (report) showReport(report);
     const more = runs.length > shown.length ? `, the latest ${shown.length} shown` : "";
     find("status").textContent =
-      `${runs.length} runs${more}, ${nodes.length} nodes, as of ${new Date().toLocaleTimeString()}`;
+      `${count(runs, "run")}${more}, ${count(nodes, "node")}, as of ${new Date().toLocaleTimeString()}`;
   } catch (error) {
     find("status").textContent = `The server does not answer: ${error.message}`;
   }

@@ -58,6 +58,18 @@ fn build() -> anyhow::Result<PathBuf> {
     Ok(profile.to_path_buf())
 }
 
+/// A copy of one of our programs that any user may execute.
+///
+/// # Errors
+/// Where it cannot be made.
+pub fn public_copy(name: &str) -> anyhow::Result<tempfile::TempPath> {
+    use std::os::unix::fs::PermissionsExt;
+    let copy = tempfile::NamedTempFile::new()?.into_temp_path();
+    std::fs::copy(program(name), &copy)?;
+    std::fs::set_permissions(&copy, std::fs::Permissions::from_mode(0o755))?;
+    Ok(copy)
+}
+
 /// Runs a program to its end.
 ///
 /// # Errors

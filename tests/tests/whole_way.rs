@@ -1,12 +1,19 @@
 //! One joule's whole way: a counter is turned, and the ledger says exactly by how much and whose it was.
 #![allow(clippy::unwrap_used)]
 
+use std::process::Command;
+
 use e2e::powercap::Tree;
 use e2e::{Running, check_metrics, get, metric, output, success, text};
 use serde_json::Value;
 
 const RANGE: u64 = 262_143_328_850;
 const JOULE: u64 = 1_000_000;
+
+/// Agents see all that runs on the machine, other tests' commands too: each test has a run of its own.
+fn run_id() -> String {
+    format!("r{}", std::process::id())
+}
 
 struct Site {
     powercap: Tree,
@@ -77,7 +84,7 @@ fn work(site: &Site) -> anyhow::Result<()> {
                 "--workflow",
                 "churn",
                 "--run",
-                "r1",
+                &run_id(),
                 "--stage",
                 stage,
                 "--",
@@ -132,7 +139,7 @@ fn check_whole_way(usage: &str) -> anyhow::Result<()> {
         "hxmlops",
         &[
             "report",
-            "r1",
+            &run_id(),
             "--format",
             "json",
             "--server",
@@ -178,7 +185,7 @@ fn check_whole_way(usage: &str) -> anyhow::Result<()> {
     let data = text(site.data.path());
     let direct = success(
         "hxmlops",
-        &["report", "r1", "--format", "json", "--data-dir", data],
+        &["report", &run_id(), "--format", "json", "--data-dir", data],
     )?;
     assert_eq!(serde_json::from_str::<Value>(&direct)?, report);
     success("hxmlops", &["ledger", "check", "--data-dir", data])?;
@@ -193,6 +200,63 @@ fn with_ebpf() -> anyhow::Result<()> {
 #[test]
 fn with_accounting() -> anyhow::Result<()> {
     check_whole_way("accounting")
+}
+
+/// A user who may make no cgroup: the agent follows the process tree.
+fn check_process_tree(usage: &str) -> anyhow::Result<()> {
+    let site = start(usage)?;
+    // Long enough for the agent to come by twice.
+    let spin = "exec timeout 2.5 sh -c 'while :; do :; done'";
+    let nobody = ["--reuid=65534", "--regid=65534", "--clear-groups"];
+    let hxmlops = e2e::public_copy("hxmlops")?;
+    let output = Command::new("setpriv")
+        .args(nobody)
+        .arg(&*hxmlops)
+        .args([
+            "exec",
+            "--workflow",
+            "churn",
+            "--run",
+            &run_id(),
+            "--stage",
+            "train",
+            "--",
+            "sh",
+            "-c",
+            spin,
+        ])
+        .output()?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.code() == Some(124) && said.contains("process tree"),
+        "{output:?}"
+    );
+    site.powercap.set("intel-rapl:0", 37 * JOULE)?;
+    site.agent.stop()?;
+    let report = success(
+        "hxmlops",
+        &[
+            "report",
+            &run_id(),
+            "--format",
+            "json",
+            "--server",
+            site.server.url(),
+        ],
+    )?;
+    let report: Value = serde_json::from_str(&report)?;
+    assert_eq!(report["stages"][0]["stage"], "train");
+    site.server.stop()
+}
+
+#[test]
+fn a_process_tree_with_ebpf() -> anyhow::Result<()> {
+    check_process_tree("ebpf")
+}
+
+#[test]
+fn a_process_tree_with_accounting() -> anyhow::Result<()> {
+    check_process_tree("accounting")
 }
 
 #[test]

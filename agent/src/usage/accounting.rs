@@ -7,6 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use wire::exec_group::SUPERVISOR_COMM;
 use wire::{Energy, apportion};
 
 use super::proc_stat::{BusyTime, ProcessStat};
@@ -85,7 +86,8 @@ impl Accounting {
             let before = self.processes.get(&key).copied().unwrap_or(unseen);
             seen.insert(key, stat.cpu_ns);
             let cpu_ns = stat.cpu_ns.saturating_sub(before);
-            if cpu_ns > 0 {
+            // A supervisor does next to nothing, and its descendants are known by it.
+            if cpu_ns > 0 || stat.comm.as_bytes() == SUPERVISOR_COMM.to_bytes() {
                 let cgroup = CgroupRef::Path(cgroup_path(&directory).unwrap_or_else(|| "/".into()));
                 rows.push(UsageRow {
                     tgid,

@@ -109,6 +109,7 @@ async fn demo(args: &DemoArgs) -> anyhow::Result<()> {
 fn start_server(hxmlops: &Path, ledger: &Path, intensity_zone: &str) -> anyhow::Result<Program> {
     let mut command = Command::new(hxmlops);
     command
+        .env("RUST_LOG", "warn")
         .args([
             "serve",
             "--listen",
