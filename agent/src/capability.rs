@@ -7,8 +7,6 @@ use std::fmt;
 pub enum Capability {
     /// `CAP_SYS_ADMIN`; contains `CAP_BPF` and `CAP_PERFMON`.
     SysAdmin = 21,
-    /// `CAP_SYS_RESOURCE`: lock more memory than the limit allows.
-    SysResource = 24,
     /// `CAP_PERFMON`: observe the whole machine.
     Perfmon = 38,
     /// `CAP_BPF`: load eBPF programs.
@@ -19,7 +17,6 @@ impl fmt::Display for Capability {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::SysAdmin => "CAP_SYS_ADMIN",
-            Self::SysResource => "CAP_SYS_RESOURCE",
             Self::Perfmon => "CAP_PERFMON",
             Self::Bpf => "CAP_BPF",
         })
@@ -46,7 +43,7 @@ impl Capabilities {
         let by_itself = self.bit(capability);
         match capability {
             Capability::Bpf | Capability::Perfmon => by_itself || self.bit(Capability::SysAdmin),
-            Capability::SysAdmin | Capability::SysResource => by_itself,
+            Capability::SysAdmin => by_itself,
         }
     }
 

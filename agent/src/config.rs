@@ -64,13 +64,7 @@ pub struct Args {
     #[arg(long, env = "HXMLOPS_AGENT_USAGE", value_enum, default_value_t = UsageSource::Auto)]
     usage: UsageSource,
     /// Power sources to use, with commas [default: auto: rapl, else model]
-    #[arg(
-        long,
-        env = "HXMLOPS_AGENT_POWER",
-        value_enum,
-        value_delimiter = ',',
-        hide_possible_values = false
-    )]
+    #[arg(long, env = "HXMLOPS_AGENT_POWER", value_enum, value_delimiter = ',')]
     power: Vec<PowerArg>,
     /// Levels that /metrics exports, with commas
     #[arg(
@@ -234,6 +228,13 @@ impl Config {
             std::fs::read_dir(root)
                 .with_context(|| format!("{flag} {} cannot be read", root.display()))?;
         }
+        if let Some(url) = &args.aggregator_url
+            && !(url.username().is_empty() && url.password().is_none())
+        {
+            bail!(
+                "--aggregator-url must not hold a password: it would be in the process list and in logs"
+            );
+        }
         if let Some(url) = args
             .aggregator_url
             .as_ref()
@@ -257,12 +258,6 @@ impl Config {
             metrics_max_series: args.metrics_max_series,
             check: args.check,
         })
-    }
-
-    /// Whether /metrics has this level.
-    #[must_use]
-    pub fn exports(&self, level: Level) -> bool {
-        self.metrics.contains(&level)
     }
 }
 
@@ -295,10 +290,7 @@ fn parse_listen(address: &str) -> anyhow::Result<Option<SocketAddr>> {
 }
 
 fn check_name(flag: &str, name: &str) -> anyhow::Result<()> {
-    let fits = !name.is_empty()
-        && name.len() <= wire::limits::MAX_NAME_BYTES
-        && !name.chars().any(char::is_control);
-    if !fits {
+    if name.is_empty() || !wire::is_name(name) {
         bail!(
             "{flag} must have 1 to {} bytes and no control characters",
             wire::limits::MAX_NAME_BYTES
@@ -340,6 +332,10 @@ mod tests {
             (&["--power", "auto,model"], "--power auto"),
             (&["--power", "steam"], "steam"),
             (&["--aggregator-url", "ftp://x"], "--aggregator-url"),
+            (
+                &["--aggregator-url", "http://u:secret@x"],
+                "must not hold a password",
+            ),
         ] {
             let error = format!("{:#}", check(flags).unwrap_err());
             assert!(error.contains(expected), "{flags:?}: {error}");

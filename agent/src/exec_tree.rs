@@ -59,15 +59,18 @@ impl ExecTrees {
     }
 
     fn follow(&mut self) {
+        let proc_root = &self.proc_root;
+        // A pid may have been given to another process meanwhile.
         self.supervisors
-            .retain(|pid, _| self.proc_root.join(pid.to_string()).exists());
+            .retain(|&pid, group| supervised_group(proc_root, pid).as_ref() == Some(&**group));
         self.ended = std::mem::take(&mut self.members);
         for (&supervisor, group) in &self.supervisors {
             let mut unvisited = vec![supervisor];
             while let Some(pid) = unvisited.pop() {
-                if self.members.insert(pid, group.clone()).is_none() {
-                    unvisited.extend(children(&self.proc_root, pid));
-                }
+                self.members.insert(pid, group.clone());
+                // A supervisor below this one has a group of its own.
+                let children = children(proc_root, pid).into_iter();
+                unvisited.extend(children.filter(|child| !self.supervisors.contains_key(child)));
             }
         }
     }
@@ -127,7 +130,9 @@ mod tests {
         process(10, "hxmlops.exec/w:r:train:1\0sleep\09\0", "11 ");
         process(11, "sh\0", "12 13 ");
         process(12, "python\0", "");
-        process(13, "python\0", "");
+        process(13, "python\0", "14");
+        process(14, "hxmlops.exec/w:r:part:2\0true\0", "15");
+        process(15, "true\0", "");
         process(20, "hxmlops.exec/../../x\0", "21");
         process(21, "sh\0", "");
 
@@ -140,6 +145,8 @@ mod tests {
                 "{pid}"
             );
         }
+        let inner = trees.group_of(15).map(ExecGroup::stage);
+        assert_eq!(inner, Some("part"), "a group within a group");
         assert_eq!(trees.group_of(21), None);
         fs::remove_dir_all(proc_root.path().join("10")).unwrap();
         trees.refresh(&[]);

@@ -117,7 +117,7 @@ impl Identities {
 
     /// On hosts with v1 trees a container may be in them alone.
     fn owner_in_v1(&self, row: &UsageRow) -> Option<Owner> {
-        if !self.hierarchies.is_hybrid() || !matches!(row.cgroup, CgroupRef::Id(_)) {
+        if self.hierarchies.cpuacct.is_none() || !matches!(row.cgroup, CgroupRef::Id(_)) {
             return None;
         }
         let cgroups =

@@ -42,15 +42,12 @@ impl IdlePower {
         self.seeded
     }
 
-    /// In watts.
-    #[must_use]
-    pub fn watts(self) -> f64 {
-        self.watts
-    }
-
-    /// Learns from an interval in which the zone used `measured` at a `utilisation` from 0 to 1.
-    pub fn observe(&mut self, measured: Energy, duration_ns: u64, utilisation: f64) {
-        if !self.learns || utilisation >= QUIET_UTILISATION || duration_ns == 0 {
+    /// Learns from an interval in which the zone used `measured` at a `utilisation` from 0 to 1; from one whose
+    /// utilisation is not known, nothing.
+    pub fn observe(&mut self, measured: Energy, duration_ns: u64, utilisation: Option<f64>) {
+        let is_quiet = utilisation.is_some_and(|utilisation| utilisation < QUIET_UTILISATION);
+        // A counter that stood still says nothing of the power.
+        if !self.learns || !is_quiet || duration_ns == 0 || measured == Energy::ZERO {
             return;
         }
         let watts = measured.joules() / (duration_ns as f64 / 1e9);
@@ -85,12 +82,16 @@ mod tests {
     #[test]
     fn the_seed_gives_way_to_the_lowest_power_of_a_quiet_node() {
         let mut idle = IdlePower::new(IdleSource::Seed(50.0));
-        idle.observe(joules(100.0), SECOND, 0.9);
-        assert!(idle.is_seeded(), "a busy node teaches nothing");
+        idle.observe(joules(100.0), SECOND, Some(0.9));
+        idle.observe(joules(100.0), SECOND, None);
+        assert!(
+            idle.is_seeded(),
+            "a busy node teaches nothing, nor does an unknown one"
+        );
         assert_eq!(idle.idle_part(joules(100.0), SECOND), joules(50.0));
         for (watts, learned) in [(30.0, 30.0), (25.0, 25.0), (28.0, 25.0)] {
-            idle.observe(joules(watts), SECOND, 0.05);
-            assert_eq!((idle.watts(), idle.is_seeded()), (learned, false));
+            idle.observe(joules(watts), SECOND, Some(0.05));
+            assert_eq!((idle.watts, idle.is_seeded()), (learned, false));
         }
         assert_eq!(
             idle.idle_part(joules(100.0), SECOND),
@@ -107,7 +108,7 @@ mod tests {
     #[test]
     fn exact_idle_power_is_not_learned() {
         let mut idle = IdlePower::new(IdleSource::Exact(5.0));
-        idle.observe(joules(1.0), SECOND, 0.0);
-        assert_eq!((idle.watts(), idle.is_seeded()), (5.0, false));
+        idle.observe(joules(1.0), SECOND, Some(0.0));
+        assert_eq!((idle.watts, idle.is_seeded()), (5.0, false));
     }
 }

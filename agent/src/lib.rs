@@ -7,6 +7,7 @@
 pub mod attribution;
 pub mod batch;
 pub mod capability;
+mod causes;
 pub mod cgroup;
 pub mod check;
 pub mod clock;

@@ -105,15 +105,16 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         ))
     });
 
-    run::run(
+    let ended = run::run(
         node,
         config.interval,
         metrics,
         health,
         outgoing.transpose()?,
-        shutdown,
+        shutdown.clone(),
     )
-    .await?;
+    .await;
+    shutdown.cancel();
     tasks.close();
     closing.cancel();
     if tokio::time::timeout(GRACE, tasks.wait()).await.is_err() {
@@ -121,7 +122,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         // Connections that stay open past their grace end with the process.
         let _ = tokio::time::timeout(Duration::from_secs(1), tasks.wait()).await;
     }
-    Ok(())
+    ended
 }
 
 fn boot_id(config: &Config) -> anyhow::Result<String> {

@@ -320,6 +320,7 @@ fn uplink_families(uplink: &Uplink) -> Vec<MetricFamily> {
                 ),
                 (vec![("result", "refused")], number(&counts.refused)),
                 (vec![("result", "dropped")], number(&counts.dropped)),
+                (vec![("result", "undelivered")], number(&counts.undelivered)),
             ],
         ),
         counter(
@@ -333,6 +334,7 @@ fn uplink_families(uplink: &Uplink) -> Vec<MetricFamily> {
             [
                 (vec![("reason", "refused")], joules(&counts.refused_uj)),
                 (vec![("reason", "queue_full")], joules(&counts.dropped_uj)),
+                (vec![("reason", "shutdown")], joules(&counts.undelivered_uj)),
             ],
         ),
         gauge(

@@ -4,13 +4,12 @@ use std::time::Duration;
 
 use anyhow::Context;
 use tracing::{info, warn};
-use wire::Energy;
 
 use crate::cgroup::hierarchy::Hierarchies;
 use crate::config::{Config, UsageSource};
 use crate::identity::Identities;
 use crate::idle::IdlePower;
-use crate::sample::{Sample, Sampler};
+use crate::sample::{Sample, Sampler, longest_interval};
 use crate::sensor::worker::{Worker, read_all};
 use crate::sensor::{Finding, Reading, SensorError, Zone, select};
 use crate::usage::accounting::Accounting;
@@ -79,8 +78,12 @@ impl Node {
         let hierarchies = hierarchies(config)?;
         let usage = usage(config, &hierarchies)?;
         let selection = select(&config.power, &config.proc_root, &config.sys_root);
-        if selection.sensors.is_empty() {
-            anyhow::bail!("no power source: {}", reasons(&selection.findings));
+        let missing = reasons(&selection.findings);
+        if selection.sensors.is_empty() || !(missing.is_empty() || config.power.is_empty()) {
+            anyhow::bail!("no power source: {missing}");
+        }
+        if !missing.is_empty() {
+            warn!("not used: {missing}");
         }
         let workers = selection
             .sensors
@@ -97,6 +100,7 @@ impl Node {
                     .map(|zone| ZoneState::new(zone.clone(), worker.name()))
             })
             .collect();
+        check_interval(&zones, config.interval)?;
         let mut node = Self {
             zones: without_repeated(zones)?,
             identities: Identities::new(&config.proc_root, hierarchies),
@@ -139,13 +143,6 @@ impl Node {
         self.usage_failing = usage.is_err();
         usage.unwrap_or_default()
     }
-
-    /// Idle energy in what a zone used, after learning from it.
-    pub fn idle_part(&mut self, zone: usize, sample: Sample, utilisation: f64) -> Energy {
-        let idle = &mut self.zones[zone].idle;
-        idle.observe(sample.energy, sample.elapsed_ns, utilisation);
-        idle.idle_part(sample.energy, sample.elapsed_ns)
-    }
 }
 
 /// The trees that were named, or else found.
@@ -179,6 +176,21 @@ fn usage(config: &Config, hierarchies: &Hierarchies) -> anyhow::Result<Box<dyn U
             accounting()
         }
     }
+}
+
+/// A counter that may go a whole turn between two readings proves nothing.
+fn check_interval(zones: &[ZoneState], interval: Duration) -> anyhow::Result<()> {
+    for state in zones {
+        let longest = state.zone.range_uj.map(longest_interval);
+        if let Some(longest) = longest.filter(|longest| *longest < interval) {
+            anyhow::bail!(
+                "--interval {interval:?} is too long for zone {}, whose counter may go a whole turn in {} s; choose a shorter one",
+                state.zone,
+                longest.as_secs()
+            );
+        }
+    }
+    Ok(())
 }
 
 /// Two sensors for one zone would count its energy twice.

@@ -51,13 +51,14 @@ pub fn measure(node: &mut Node, start: Moment, end: Moment) -> Record {
     let parties = node.identities.group(&usage);
     // 4. Each zone's energy, split among them.
     let utilisation = usage.utilisation();
+    let duration_ns = end.boottime_ns - start.boottime_ns;
     let zones = samples
         .into_iter()
         .enumerate()
-        .map(|(zone, sample)| split(node, zone, sample, &parties, utilisation));
+        .map(|(zone, sample)| split(node, zone, sample, &parties, duration_ns, utilisation));
     Record {
-        start_unix_ms: end.unix_ms - ((end.boottime_ns - start.boottime_ns) / 1_000_000) as i64,
-        duration_ns: end.boottime_ns - start.boottime_ns,
+        start_unix_ms: end.unix_ms - (duration_ns / 1_000_000) as i64,
+        duration_ns,
         zones: zones.collect(),
         parties,
     }
@@ -68,9 +69,10 @@ fn split(
     zone: usize,
     sample: Sample,
     parties: &Parties,
-    utilisation: f64,
+    duration_ns: u64,
+    utilisation: Option<f64>,
 ) -> ZoneRecord {
-    let state = &node.zones[zone];
+    let state = &mut node.zones[zone];
     if !state.zone.parent.is_empty() {
         return ZoneRecord {
             sample,
@@ -78,13 +80,23 @@ fn split(
             idle_seeded: false,
         };
     }
+    // After readings that failed, a sample reaches back to a time whose workloads are not known.
+    let (recent, earlier) = sample.split_at(duration_ns);
+    if earlier.elapsed_ns == 0 {
+        state
+            .idle
+            .observe(recent.energy, recent.elapsed_ns, utilisation);
+    }
+    let idle = |part: Sample| state.idle.idle_part(part.energy, part.elapsed_ns);
     let (workloads, system) = parties.cpu_ns(state.zone.package);
-    let idle = node.idle_part(zone, sample, utilisation);
-    let shares = attribute(sample.energy, idle, &workloads, system);
+    let nobody = attribute(earlier.energy, idle(earlier), &[], 0);
+    let mut shares = attribute(recent.energy, idle(recent), &workloads, system);
+    shares.idle += nobody.idle;
+    shares.system += nobody.system;
     ZoneRecord {
         sample,
         shares: Some(shares),
-        idle_seeded: node.zones[zone].idle.is_seeded(),
+        idle_seeded: state.idle.is_seeded(),
     }
 }
 
@@ -125,7 +137,7 @@ pub async fn run(
     Ok(())
 }
 
-/// How /metrics and logs name a workload that has no names yet: (namespace, pod, container).
+/// How /metrics names a workload: (namespace, pod, container). What has no name yet goes by its uid or id.
 #[must_use]
 pub fn names(workload: &Workload) -> (&str, &str, &str) {
     if workload.kind() == wire::v1::WorkloadKind::Exec {
@@ -135,15 +147,11 @@ pub fn names(workload: &Workload) -> (&str, &str, &str) {
             &workload.container_id,
         );
     }
-    let pod = if workload.pod.is_empty() {
-        &workload.pod_uid
-    } else {
-        &workload.pod
-    };
-    let container = if workload.container.is_empty() {
-        &workload.container_id
-    } else {
-        &workload.container
-    };
-    (&workload.namespace, pod, container)
+    let container = either(&workload.container, &workload.container_id);
+    let pod = either(&workload.pod, &workload.pod_uid);
+    (&workload.namespace, either(pod, container), container)
+}
+
+fn either<'a>(name: &'a str, id: &'a str) -> &'a str {
+    if name.is_empty() { id } else { name }
 }

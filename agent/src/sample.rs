@@ -1,17 +1,29 @@
 //! Two readings of a counter make a sample: energy, or the name of what stood in its way. Pure.
 
-use wire::Energy;
+use std::time::Duration;
+
 use wire::v1::Outcome;
+use wire::{Energy, apportion};
 
 use crate::sensor::{Reading, SensorError};
 
-/// No zone of a server draws more. A counter that stands lower than before has wrapped only if the energy
-/// which that means stays below this power; else it has started again.
+/// No RAPL zone draws more. A counter that stands lower than before has wrapped only if the energy which that
+/// means stays below this power; else it has started again.
 const MAX_PLAUSIBLE_WATTS: u64 = 4_000;
+
+/// No machine draws more: the bound for counters without a range, which may be those of a whole machine.
+const MAX_MACHINE_WATTS: u64 = 100_000;
 
 /// No zone draws more for minutes on end. Where a counter could have gone a whole turn at this power, turns
 /// may be hidden and the difference proves nothing.
 const MAX_SUSTAINED_WATTS: u64 = 800;
+
+/// The longest time between two readings of a counter with this range after which their difference proves
+/// something.
+#[must_use]
+pub fn longest_interval(range_uj: u64) -> Duration {
+    Duration::from_micros(range_uj / MAX_SUSTAINED_WATTS)
+}
 
 /// What happened to a zone between two readings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +42,27 @@ impl Sample {
             outcome,
             energy: Energy::ZERO,
             elapsed_ns: 0,
+        }
+    }
+
+    /// The sample's last `interval_ns`, and what was before that: energy evenly over the time. The second part
+    /// is empty unless readings had failed.
+    #[must_use]
+    pub fn split_at(self, interval_ns: u64) -> (Self, Self) {
+        let part = |energy, elapsed_ns| Self {
+            energy,
+            elapsed_ns,
+            ..self
+        };
+        // Sensors are not read at exactly the same moment of every interval.
+        if self.elapsed_ns <= interval_ns + interval_ns / 2 {
+            return (self, part(Energy::ZERO, 0));
+        }
+        let earlier_ns = self.elapsed_ns - interval_ns;
+        let parts = apportion(self.energy, &[interval_ns, earlier_ns]).unwrap_or_default();
+        match parts[..] {
+            [recent, earlier] => (part(recent, interval_ns), part(earlier, earlier_ns)),
+            _ => (self, part(Energy::ZERO, 0)),
         }
     }
 
@@ -76,9 +109,16 @@ impl Sampler {
 fn difference(previous: Reading, current: Reading, range_uj: Option<u64>) -> Sample {
     let elapsed_ns = current.boottime_ns.saturating_sub(previous.boottime_ns);
     let at_most = |watts: u64| u128::from(elapsed_ns) * u128::from(watts) / 1000;
-    if range_uj.is_some_and(|range_uj| at_most(MAX_SUSTAINED_WATTS) > u128::from(range_uj)) {
+    if range_uj
+        .is_some_and(|range_uj| longest_interval(range_uj).as_nanos() < u128::from(elapsed_ns))
+    {
         return Sample::without_energy(Outcome::Reset);
     }
+    let most_watts = if range_uj.is_some() {
+        MAX_PLAUSIBLE_WATTS
+    } else {
+        MAX_MACHINE_WATTS
+    };
     let (outcome, microjoules) = match current.counter_uj.checked_sub(previous.counter_uj) {
         Some(forward) => (Outcome::Sampled, Some(forward)),
         None => (
@@ -87,7 +127,7 @@ fn difference(previous: Reading, current: Reading, range_uj: Option<u64>) -> Sam
         ),
     };
     match microjoules {
-        Some(microjoules) if u128::from(microjoules) <= at_most(MAX_PLAUSIBLE_WATTS) => Sample {
+        Some(microjoules) if u128::from(microjoules) <= at_most(most_watts) => Sample {
             outcome,
             energy: Energy::from_microjoules(microjoules),
             elapsed_ns,
@@ -173,6 +213,27 @@ mod tests {
         assert_eq!(
             (sample.outcome, sample.energy.microjoules()),
             (Outcome::Sampled, 9_000)
+        );
+    }
+
+    #[test]
+    fn what_a_late_sample_reaches_back_to_is_told_apart() {
+        let energy = Energy::from_microjoules;
+        let sample = |elapsed_ns| Sample {
+            outcome: Outcome::Sampled,
+            energy: energy(700),
+            elapsed_ns,
+        };
+        let (recent, earlier) = sample(5 * SECOND + 9).split_at(5 * SECOND);
+        assert_eq!(
+            (recent, earlier.energy),
+            (sample(5 * SECOND + 9), Energy::ZERO)
+        );
+        let (recent, earlier) = sample(35 * SECOND).split_at(5 * SECOND);
+        assert_eq!((recent.energy, earlier.energy), (energy(100), energy(600)));
+        assert_eq!(
+            (recent.elapsed_ns, earlier.elapsed_ns),
+            (5 * SECOND, 30 * SECOND)
         );
     }
 

@@ -9,6 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use reqwest::redirect::Policy;
 use reqwest::{Client, StatusCode, Url};
 use rustix::rand::{GetRandomFlags, getrandom};
 use tokio::sync::Notify;
@@ -17,6 +18,7 @@ use tracing::{info, warn};
 use wire::Energy;
 
 use crate::batch::Packed;
+use crate::causes::with_causes;
 
 /// Bytes of batches that may wait; hours of a busy node.
 const MAX_WAITING_BYTES: usize = 64 << 20;
@@ -40,6 +42,10 @@ pub struct Counts {
     pub refused_uj: AtomicU64,
     /// Energy in dropped batches, in microjoules.
     pub dropped_uj: AtomicU64,
+    /// Still waiting when the agent had to end.
+    pub undelivered: AtomicU64,
+    /// Energy in those, in microjoules.
+    pub undelivered_uj: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -73,6 +79,8 @@ impl Uplink {
     pub fn new(base: &Url) -> anyhow::Result<Self> {
         let client = Client::builder()
             .http2_prior_knowledge()
+            // Whoever redirects a batch has not taken it.
+            .redirect(Policy::none())
             .timeout(REQUEST_TIMEOUT)
             .build()?;
         let mut url = base.clone();
@@ -114,10 +122,7 @@ impl Uplink {
                 let energy = packed.energy;
                 tokio::select! {
                     () = self.deliver_one(packed) => {}
-                    () = deadline.cancelled() => {
-                        lost(&self.counts.dropped, &self.counts.dropped_uj, energy);
-                        return self.give_up();
-                    }
+                    () = deadline.cancelled() => return self.give_up(energy),
                 }
             }
             tokio::select! {
@@ -178,7 +183,7 @@ impl Uplink {
             .header(CONTENT_ENCODING, wire::CONTENT_ENCODING)
             .body(bytes);
         match request.send().await {
-            Ok(response) if response.status().is_success() => Answer::Acknowledged,
+            Ok(response) if response.status() == StatusCode::OK => Answer::Acknowledged,
             Ok(response) if is_final(response.status()) => {
                 let status = response.status();
                 let body = response.text().await.unwrap_or_default();
@@ -189,17 +194,16 @@ impl Uplink {
         }
     }
 
-    fn give_up(&self) {
-        let mut batches = 0;
+    /// Counts what waits, and the energy of the batch that was under way.
+    fn give_up(&self, under_way: Energy) {
+        let counts = &self.counts;
+        lost(&counts.undelivered, &counts.undelivered_uj, under_way);
         while let Some(packed) = self.next() {
-            lost(&self.counts.dropped, &self.counts.dropped_uj, packed.energy);
-            batches += 1;
+            lost(&counts.undelivered, &counts.undelivered_uj, packed.energy);
         }
-        let energy = Energy::from_microjoules(self.counts.dropped_uj.load(Relaxed));
-        warn!(
-            "stopped with {} batches undelivered; {energy} did not reach the ledger",
-            batches + 1
-        );
+        let batches = counts.undelivered.load(Relaxed);
+        let energy = Energy::from_microjoules(counts.undelivered_uj.load(Relaxed));
+        warn!("stopped with {batches} batches undelivered; {energy} did not reach the ledger");
     }
 }
 
@@ -227,15 +231,4 @@ fn jittered(back_off: Duration) -> Duration {
     // Without random bytes the back-off is merely even.
     let _ = getrandom(&mut random, GetRandomFlags::NONBLOCK);
     back_off / 2 + back_off / 2 * u32::from(u16::from_le_bytes(random)) / u32::from(u16::MAX)
-}
-
-/// The error with what caused it: the client's own line says only that sending failed.
-fn with_causes(error: &reqwest::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        text = error.to_string();
-        cause = error.source();
-    }
-    text
 }

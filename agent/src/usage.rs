@@ -46,16 +46,12 @@ pub struct UsageInterval {
 }
 
 impl UsageInterval {
-    /// CPU time used over CPU time there was, 0 to 1; 0 where nothing is known of either.
+    /// CPU time used over CPU time there was, 0 to 1; `None` where nothing is known of either.
     #[must_use]
-    pub fn utilisation(&self) -> f64 {
+    pub fn utilisation(&self) -> Option<f64> {
         let busy = self.rows.iter().map(|row| row.cpu_ns).sum::<u64>() + self.lost_ns;
         let all = busy + self.idle_ns;
-        if all == 0 {
-            0.0
-        } else {
-            busy as f64 / all as f64
-        }
+        (all > 0).then(|| busy as f64 / all as f64)
     }
 }
 

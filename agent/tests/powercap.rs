@@ -136,9 +136,25 @@ fn one_zone_that_vanishes_or_shows_garbage_spoils_only_itself() {
 }
 
 #[test]
-fn a_counter_that_may_not_be_read_is_named() {
+fn one_zone_that_cannot_be_read_at_the_start_is_left_out() {
     let tree = copy();
-    make_unreadable(&counter(tree.path(), "intel-rapl:0"));
+    make_unreadable(&counter(tree.path(), "intel-rapl:2"));
+    let powercap = Powercap::find(tree.path(), &machine()).unwrap();
+    assert!(powercap.zones().iter().all(|zone| zone.name != "psys"));
+    assert_eq!(powercap.zones().len(), 6);
+}
+
+#[test]
+fn counters_that_may_not_be_read_are_named() {
+    let tree = copy();
+    for zone in [
+        "intel-rapl:0",
+        "intel-rapl:0:1",
+        "intel-rapl:1",
+        "intel-rapl:1:1",
+    ] {
+        make_unreadable(&counter(tree.path(), zone));
+    }
     let error = Powercap::find(tree.path(), &machine()).unwrap_err();
     assert!(
         error.to_string().contains("intel-rapl:0/energy_uj"),

@@ -118,6 +118,6 @@ async fn with_no_server_the_deadline_ends_the_wait_and_the_loss_is_counted() {
     closing.cancel();
     deadline.cancel();
     uplink.deliver(closing, deadline).await;
-    assert_eq!(uplink.counts.dropped.load(Relaxed), 3);
-    assert_eq!(uplink.counts.dropped_uj.load(Relaxed), 3_000);
+    assert_eq!(uplink.counts.undelivered.load(Relaxed), 3);
+    assert_eq!(uplink.counts.undelivered_uj.load(Relaxed), 3_000);
 }

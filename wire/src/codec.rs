@@ -4,6 +4,7 @@ use std::io::Read;
 
 use prost::Message;
 
+use crate::count::check_counts;
 use crate::limits::{MAX_BATCH_BYTES, MAX_UNPACKED_BYTES};
 use crate::v1::{Batch, Envelope};
 use crate::validate::{Invalid, validate};
@@ -57,6 +58,7 @@ pub fn decode(bytes: &[u8]) -> Result<Batch, DecodeError> {
     if version != VERSION {
         return Err(DecodeError::Version(version));
     }
+    check_counts(&unpacked)?;
     let batch = Batch::decode(unpacked.as_slice())?;
     validate(&batch)?;
     Ok(batch)

@@ -91,11 +91,18 @@ impl ExecGroup {
         format!("{DIRECTORY}/{self}")
     }
 
-    /// The group that a cgroup path lies in, at any depth below it; `None` when in none.
+    /// The group that a cgroup path lies in, at any depth below it; the innermost where groups are nested;
+    /// `None` when in none.
     #[must_use]
     pub fn from_path(path: &str) -> Option<Self> {
-        let mut parts = path.split('/').skip_while(|part| *part != DIRECTORY);
-        parts.nth(1)?.parse().ok()
+        let mut groups = path.rsplit('/').zip(path.rsplit('/').skip(1));
+        groups.find_map(|(name, directory)| {
+            if directory == DIRECTORY {
+                name.parse().ok()
+            } else {
+                None
+            }
+        })
     }
 }
 
@@ -142,7 +149,11 @@ mod tests {
             ExecGroup::new("churn", "run-1", "train", "42").expect("all parts are label values");
         assert_eq!(group.relative_path(), "hxmlops.exec/churn:run-1:train:42");
         let path = format!("/user.slice/{}/nested", group.relative_path());
-        assert_eq!(ExecGroup::from_path(&path), Some(group));
+        assert_eq!(ExecGroup::from_path(&path), Some(group.clone()));
+        let inner =
+            ExecGroup::new("churn", "run-1", "part", "43").expect("all parts are label values");
+        let nested = format!("{path}/{}", inner.relative_path());
+        assert_eq!(ExecGroup::from_path(&nested), Some(inner));
         assert_eq!(ExecGroup::from_path("/hxmlops.exec"), None);
         assert_eq!(ExecGroup::from_path("/system.slice"), None);
         assert_eq!(ExecGroup::from_path("/hxmlops.exec/a:b:c"), None);

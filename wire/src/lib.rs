@@ -4,6 +4,7 @@
 //! knows nothing of sensors, stores or carbon.
 
 mod codec;
+mod count;
 mod energy;
 pub mod exec_group;
 pub mod limits;
@@ -13,7 +14,7 @@ mod validate;
 pub use codec::{CONTENT_ENCODING, CONTENT_TYPE, DecodeError, VERSION, decode, encode};
 pub use energy::{Energy, apportion};
 pub use stream_id::{InvalidStreamId, StreamId};
-pub use validate::{Invalid, validate};
+pub use validate::{Invalid, is_name, validate};
 
 /// Version 1 of the messages, generated from `proto/batch.proto`, where each field is described.
 #[allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic)]

@@ -1,5 +1,4 @@
-//! Upper bounds of what a batch may hold. Both sides keep them: the agent when it builds a batch, the
-//! aggregator before it believes one.
+//! Upper bounds of what a batch may hold; the decoder keeps them, before it takes memory for what it counts.
 
 /// Bytes of a batch as sent (zstd).
 pub const MAX_BATCH_BYTES: usize = 1 << 20;
@@ -14,9 +13,11 @@ pub const MAX_WORKLOADS: usize = 20_000;
 pub const MAX_ZONES: usize = 512;
 /// Intervals in a batch.
 pub const MAX_INTERVALS: usize = 10_000;
+/// Zones' samples in a batch, all intervals together.
+pub const MAX_SAMPLES: usize = 100_000;
 /// Length of one interval: 31 days, the longest row of an imported file.
 pub const MAX_INTERVAL_NS: u64 = 31 * 24 * 3600 * 1_000_000_000;
-/// Energy in one sample: 10^15 uJ (278 kWh), so that no sum of a batch can overflow 64 bits.
+/// Energy in one sample: 10^15 uJ (278 kWh), so that no sum over a zone's intervals can overflow 64 bits.
 pub const MAX_SAMPLE_UJ: u64 = 1_000_000_000_000_000;
 /// Latest start of an interval, 9999-01-01T00:00:00Z: later times have no calendar form.
 pub const MAX_START_UNIX_MS: i64 = 253_370_764_800_000;

@@ -100,6 +100,12 @@ pub fn validate(batch: &Batch) -> Result<(), Invalid> {
         .try_for_each(|(index, interval)| check_interval(batch, index, interval))
 }
 
+/// Whether a text is short and plain enough for a name or a label. The empty one is.
+#[must_use]
+pub fn is_name(text: &str) -> bool {
+    text.len() <= MAX_NAME_BYTES && !text.chars().any(char::is_control)
+}
+
 fn check_workload(workload: &Workload) -> Result<(), Invalid> {
     let names = [
         ("pod_uid", &workload.pod_uid),
@@ -121,10 +127,11 @@ fn check_name(field: &'static str, value: &str, required: bool) -> Result<(), In
     if required && value.is_empty() {
         return Err(Invalid::Empty(field));
     }
-    if value.len() > MAX_NAME_BYTES || value.chars().any(char::is_control) {
-        return Err(Invalid::Name(field));
+    if is_name(value) {
+        Ok(())
+    } else {
+        Err(Invalid::Name(field))
     }
-    Ok(())
 }
 
 fn check_count(field: &'static str, count: usize, max: usize) -> Result<(), Invalid> {

@@ -156,6 +156,37 @@ fn bytes_that_are_no_batch_are_refused_and_harm_nothing() {
     ));
 }
 
+#[test]
+fn what_would_grow_in_memory_is_counted_before_it_is_decoded() {
+    let version = [0x08, 1];
+    // Fields 9 to 12, empty: two bytes each on the wire.
+    for (field, what, max) in [
+        (9_u8, "workloads", limits::MAX_WORKLOADS),
+        (10, "zones", limits::MAX_ZONES),
+        (11, "intervals", limits::MAX_INTERVALS),
+        (12, "readings", limits::MAX_ZONES),
+    ] {
+        let many = [field << 3 | 2, 0].repeat(4_000_000);
+        let error = decode(&pack(&[&version[..], &many].concat()));
+        assert!(
+            matches!(&error, Err(DecodeError::Invalid(Invalid::TooMany(found, most))) if (*found, *most) == (what, max)),
+            "{error:?}"
+        );
+    }
+    // Field 6 of one interval.
+    let samples = [6_u8 << 3 | 2, 0].repeat(limits::MAX_SAMPLES + 1);
+    let mut interval = vec![11_u8 << 3 | 2];
+    prost::encoding::encode_varint(samples.len() as u64, &mut interval);
+    let error = decode(&pack(&[&version[..], &interval, &samples].concat()));
+    assert!(
+        matches!(
+            error,
+            Err(DecodeError::Invalid(Invalid::TooMany("samples", _)))
+        ),
+        "{error:?}"
+    );
+}
+
 fn check(expected: &Invalid, change: impl FnOnce(&mut Batch)) {
     let mut changed = batch();
     change(&mut changed);

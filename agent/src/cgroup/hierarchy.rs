@@ -77,12 +77,6 @@ impl Hierarchies {
             }),
         }
     }
-
-    /// Pods may live in the v1 trees alone, and all look like the root in the unified one.
-    #[must_use]
-    pub fn is_hybrid(&self) -> bool {
-        self.unified.is_some() && self.cpuacct.is_some()
-    }
 }
 
 /// Every directory below `root`, as (path below it, inode). What cannot be listed, or goes away while it is
@@ -164,7 +158,7 @@ mod tests {
         let hybrid = "33 31 0:30 / /sys/fs/cgroup/cpu,cpuacct rw,relatime - cgroup cgroup rw,cpu,cpuacct\n\
                       41 31 0:38 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw\n";
         let found = hierarchies(hybrid);
-        assert!(found.is_hybrid());
+        assert_eq!(found.unified, Some("/sys/fs/cgroup/unified".into()));
         assert_eq!(found.cpuacct, Some("/sys/fs/cgroup/cpu,cpuacct".into()));
         assert_eq!(
             hierarchies("1 1 8:1 / / rw - ext4 /dev/vda rw\n"),

@@ -215,8 +215,13 @@ impl Books {
         self.containers
             .expire(before_ns, now_ns, &|key| containers.contains(key));
         let proc_root = &self.proc_root;
-        self.processes
-            .expire(before_ns, now_ns, &|key| proc_root.join(&key.pid).exists());
+        let lives = |key: &ProcessKey| match key.pid.as_str() {
+            "" => pods
+                .iter()
+                .any(|pod| pod.namespace == key.namespace && pod.pod == key.pod),
+            pid => proc_root.join(pid).exists(),
+        };
+        self.processes.expire(before_ns, now_ns, &lives);
     }
 }
 

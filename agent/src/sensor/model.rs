@@ -2,7 +2,7 @@
 //! a constant for memory. Its energy is always `modelled`, with the parameters in the open.
 //!
 //! Since the model is linear, its energy is a function of two cumulative counters (CPU time busy and time
-//! since boot), so it is a counter too: it needs no state, and a restart loses nothing.
+//! awake), so it is a counter too: it needs no state, and a restart loses nothing.
 //!
 //! Sources. Watts per hardware thread, idle and at full load: Cloud Carbon Footprint, ccf-coefficients,
 //! `output/coefficients-aws-use.csv` as of 2026-04-24 (Apache-2.0), made from SPECpower_ssj2008 results.
@@ -12,6 +12,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use procfs_core::{CpuInfo, FromBufRead, FromRead};
+use rustix::time::{ClockId, clock_gettime};
 use wire::v1::Basis;
 
 use super::{IdleSource, Reading, Sensor, SensorError, Zone, boottime_ns};
@@ -147,8 +148,7 @@ impl Model {
         }
     }
 
-    fn counters_uj(&self, boottime_ns: u64, busy_seconds: f64) -> [u64; 2] {
-        let up_seconds = boottime_ns as f64 / 1e9;
+    fn counters_uj(&self, up_seconds: f64, busy_seconds: f64) -> [u64; 2] {
         let cpu = self.machine.idle_watts() * up_seconds
             + self.machine.watts_per_busy_thread() * busy_seconds;
         let dram = self.machine.dram_watts() * up_seconds;
@@ -168,9 +168,12 @@ impl Sensor for Model {
     fn read(&mut self) -> Vec<Result<Reading, SensorError>> {
         let busy = BusyTime::read(&self.stat);
         let boottime_ns = boottime_ns();
+        // A suspended machine draws next to nothing, and this clock stands still with it.
+        let up = clock_gettime(ClockId::Monotonic);
+        let up_seconds = up.tv_sec as f64 + up.tv_nsec as f64 / 1e9;
         match busy {
             Ok(busy) => self
-                .counters_uj(boottime_ns, busy.seconds())
+                .counters_uj(up_seconds, busy.seconds())
                 .map(|counter_uj| {
                     Ok(Reading {
                         counter_uj,
@@ -221,10 +224,7 @@ mod tests {
     fn energy_is_linear_in_time_and_in_busy_time() {
         let model = Model::new(Path::new("/proc"), MACHINE);
         // 10 s up, 8 CPU seconds busy: 4 x 1 W x 10 s + 2 W x 8 s; memory 3.8 W x 10 s.
-        assert_eq!(
-            model.counters_uj(10_000_000_000, 8.0),
-            [56_000_000, 38_000_000]
-        );
+        assert_eq!(model.counters_uj(10.0, 8.0), [56_000_000, 38_000_000]);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
+use tracing::warn;
 use wire::v1::Basis;
 
 use super::model::Machine;
@@ -24,26 +25,27 @@ impl Powercap {
     /// Finds the zones below `sys_root`/class/powercap. `machine` seeds their idle power.
     ///
     /// # Errors
-    /// [`SensorError::Absent`] where there is no RAPL zone, [`SensorError::Failed`] where there is one and
-    /// its counter cannot be read.
+    /// [`SensorError::Absent`] where there is no RAPL zone; why the first could not be read where no additive
+    /// one can. A zone that cannot be read beside others that can is left out.
     pub fn find(sys_root: &Path, machine: &Machine) -> Result<Self, SensorError> {
         let powercap = sys_root.join("class/powercap");
         let mut found: Vec<(Zone, PathBuf)> = Vec::new();
-        let directories = rapl_directories(&powercap)?;
-        for directory in &directories {
-            let parent = parent_of(directory)
-                .map(|parent| read_trimmed(&parent.join("name")))
-                .transpose()?;
-            let name = read_trimmed(&directory.join("name"))?;
-            let counter = directory.join("energy_uj");
-            read_number(&counter)?;
-            let mut zone = name_zone(&name, parent.as_deref());
-            if found.iter().any(|(other, _)| other.name == zone.name) {
-                continue;
+        let mut first_error = None;
+        for directory in rapl_directories(&powercap)? {
+            match open_zone(&directory) {
+                Ok((zone, _)) if found.iter().any(|(other, _)| other.name == zone.name) => {}
+                Ok(zone) => found.push(zone),
+                Err(error) => {
+                    warn!("a RAPL zone is left out: {error}");
+                    first_error.get_or_insert(error);
+                }
             }
-            zone.range_uj = Some(read_number(&directory.join("max_energy_range_uj"))?);
-            zone.source = counter.display().to_string();
-            found.push((zone, counter));
+        }
+        // Without a package or dram what is left could not be added up.
+        if let Some(error) =
+            first_error.filter(|_| found.iter().all(|(zone, _)| !zone.parent.is_empty()))
+        {
+            return Err(error);
         }
         seed_idle(&mut found, machine);
         let (zones, counters) = found.into_iter().unzip();
@@ -70,6 +72,17 @@ impl Sensor for Powercap {
         };
         self.counters.iter().map(read).collect()
     }
+}
+
+fn open_zone(directory: &Path) -> Result<(Zone, PathBuf), SensorError> {
+    let parent = parent_of(directory).map(|parent| read_trimmed(&parent.join("name")));
+    let name = read_trimmed(&directory.join("name"))?;
+    let counter = directory.join("energy_uj");
+    read_number(&counter)?;
+    let mut zone = name_zone(&name, parent.transpose()?.as_deref());
+    zone.range_uj = Some(read_number(&directory.join("max_energy_range_uj"))?);
+    zone.source = counter.display().to_string();
+    Ok((zone, counter))
 }
 
 /// `intel-rapl:*` in the order of their numbers.

@@ -24,7 +24,7 @@ pub struct Finding {
     pub found: Result<Vec<super::Zone>, SensorError>,
 }
 
-/// Tries `wanted` in order; empty means auto: RAPL, else the model. Of a list, each is taken that is there.
+/// Tries `wanted` in order; empty means auto: RAPL, else the model. What is not there is in the findings.
 pub fn select(wanted: &[PowerSource], proc_root: &Path, sys_root: &Path) -> Selection {
     let auto = [PowerSource::Rapl, PowerSource::Model];
     let tried = if wanted.is_empty() { &auto } else { wanted };

@@ -1,5 +1,6 @@
-//! CPU time without eBPF: exact per container from the cgroups' own accounting, and per process from /proc,
-//! which misses those that start and end between two reads. What /proc misses inside a container is the
+//! CPU time without eBPF: per container from the cgroups' own accounting, exact but for the last interval of
+//! one whose cgroup is gone, and per process from /proc, which misses those that start and end between two
+//! reads. What /proc misses inside a container is the
 //! row of that container's cgroup; what is in no container is the row of the root.
 
 use std::collections::HashMap;
@@ -48,7 +49,7 @@ impl Accounting {
     /// Where not even the node's own CPU time can be read.
     pub fn new(proc_root: &Path, hierarchies: Hierarchies) -> Result<Self, UsageError> {
         let mut accounting = Self {
-            last: Totals::read(proc_root, &hierarchies)?,
+            last: Totals::read(proc_root)?,
             groups: read_groups(&hierarchies),
             processes: HashMap::new(),
             proc_root: proc_root.to_path_buf(),
@@ -109,7 +110,7 @@ impl Usage for Accounting {
     }
 
     fn read(&mut self) -> Result<UsageInterval, UsageError> {
-        let totals = Totals::read(&self.proc_root, &self.hierarchies)?;
+        let totals = Totals::read(&self.proc_root)?;
         let groups = read_groups(&self.hierarchies);
         let since_ticks =
             self.last.boottime_ns * rustix::param::clock_ticks_per_second() / 1_000_000_000;
@@ -130,14 +131,12 @@ impl Usage for Accounting {
 }
 
 impl Totals {
-    fn read(proc_root: &Path, hierarchies: &Hierarchies) -> Result<Self, UsageError> {
+    /// From /proc/stat, which is the node's even where the cgroup trees that can be seen are not.
+    fn read(proc_root: &Path) -> Result<Self, UsageError> {
         let busy = BusyTime::read(&proc_root.join("stat"))?;
-        // The root cgroup counts in microseconds or finer, /proc/stat in ticks.
-        let root_ns = hierarchies.unified.as_deref().and_then(unified_cpu_ns);
-        let root_ns = root_ns.or_else(|| hierarchies.cpuacct.as_deref().and_then(cpuacct_cpu_ns));
         Ok(Self {
             boottime_ns: boottime_ns(),
-            busy_ns: root_ns.unwrap_or_else(|| busy.ns()),
+            busy_ns: busy.ns(),
             cpus: busy.cpus,
         })
     }
@@ -197,15 +196,15 @@ fn add_groups(
 }
 
 /// What each group used between two readings, without what the groups inside it used. A group that was not
-/// there before counts from 0: it is younger than the reading before.
+/// there before counts from 0, being younger than the reading before; so does one that counts less than
+/// before, since it was made again under its name.
 fn used_by_groups(
     before: &HashMap<Owner, Group>,
     now: &HashMap<Owner, Group>,
 ) -> Vec<(Owner, Arc<str>, u64)> {
     let delta = |owner: &Owner, group: &Group| {
-        group
-            .cpu_ns
-            .saturating_sub(before.get(owner).map_or(0, |group| group.cpu_ns))
+        let before = before.get(owner).map_or(0, |group| group.cpu_ns);
+        group.cpu_ns.checked_sub(before).unwrap_or(group.cpu_ns)
     };
     let mut used: Vec<(Owner, Arc<str>, u64)> = now
         .iter()

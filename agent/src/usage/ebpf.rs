@@ -18,6 +18,8 @@ use aya::maps::{Array, MapData, PerCpuArray};
 use aya::programs::{ProgramError, RawTracePoint};
 use aya::{RawTracePointRunOptions, TestRun as _};
 
+use crate::causes::with_causes;
+
 use self::drain::{Batch, Slot};
 use super::{CgroupRef, Usage, UsageError, UsageInterval, UsageRow};
 
@@ -165,7 +167,7 @@ struct Named(&'static str, #[source] std::io::Error);
 
 /// An error with its causes, in one line.
 fn failed(error: impl std::error::Error) -> UsageError {
-    UsageError::new(NAME, error::with_causes(&error))
+    UsageError::new(NAME, with_causes(&error))
 }
 
 #[cfg(test)]

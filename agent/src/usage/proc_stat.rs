@@ -68,8 +68,6 @@ pub struct ProcessStat {
     pub comm: String,
     /// CPU time of all its threads, the ended ones too.
     pub cpu_ns: u64,
-    /// CPU time of its children that it has waited for.
-    pub children_ns: u64,
     /// When it started, in clock ticks since boot: with the pid, its identity.
     pub start_ticks: u64,
 }
@@ -81,13 +79,12 @@ impl ProcessStat {
         // The name is in parentheses and may hold any character, a parenthesis too.
         let (before, after) = text.rsplit_once(')')?;
         let (_, comm) = before.split_once('(')?;
-        // After the name: state is field 3 of proc(5), utime 14, stime 15, cutime 16, cstime 17, starttime 22.
+        // After the name: state is field 3 of proc(5), utime 14, stime 15, starttime 22.
         let fields: Vec<&str> = after.split_whitespace().collect();
         let field = |number: usize| fields.get(number - 3)?.parse::<u64>().ok();
         Some(Self {
             comm: comm.to_owned(),
             cpu_ns: (field(14)? + field(15)?) * tick_ns(),
-            children_ns: (field(16)? + field(17)?) * tick_ns(),
             start_ticks: field(22)?,
         })
     }
@@ -117,10 +114,7 @@ mod tests {
         let rest = "S 1 2 3 4 5 6 7 8 9 10 250 50 7 3 20 0 1 0 9999 0 0";
         let stat = ProcessStat::parse(&format!("42 (a) (b\n c) {rest}")).unwrap();
         assert_eq!(stat.comm, "a) (b\n c");
-        assert_eq!(
-            (stat.cpu_ns, stat.children_ns),
-            (300 * tick_ns(), 10 * tick_ns())
-        );
+        assert_eq!(stat.cpu_ns, 300 * tick_ns());
         assert_eq!(stat.start_ticks, 9999);
         assert_eq!(ProcessStat::parse("42 (x) S 1"), None);
         assert_eq!(ProcessStat::parse(""), None);

@@ -38,7 +38,8 @@ enum What {
     /// Energy that was metered elsewhere
     ///
     /// CSV: start,end,site,workflow,run,stage,zone,joules,basis (times RFC 3339; basis measured or
-    /// modelled). A file that was imported before changes nothing.
+    /// modelled). A file that was imported before changes nothing. A file that has changed since is another
+    /// file: import each row once, in new files.
     Energy(FileArgs),
     /// Carbon intensities
     ///

@@ -9,6 +9,7 @@ use aya::programs::ProgramError;
 
 use super::load::Kernel;
 use crate::capability::Capability;
+use crate::causes::with_causes;
 
 /// From this kernel on, maps count towards the cgroup's memory, not towards RLIMIT_MEMLOCK.
 const NO_MEMLOCK_FROM: Kernel = Kernel(5, 11);
@@ -102,20 +103,6 @@ fn last_line(log: &str) -> Option<String> {
 
 pub(super) fn other(error: impl Error) -> LoadError {
     LoadError::Other(with_causes(&error))
-}
-
-/// An error and what caused it, in one line. A cause that only repeats what was said is left out.
-pub(super) fn with_causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let said = error.to_string();
-        if !text.ends_with(&said) {
-            text = format!("{text}: {said}");
-        }
-        cause = error.source();
-    }
-    text.replace('\n', " ")
 }
 
 fn list(capabilities: &[Capability]) -> String {

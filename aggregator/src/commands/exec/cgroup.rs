@@ -37,8 +37,8 @@ pub(super) enum NoCgroup {
 }
 
 impl Cgroups {
-    /// Makes the group's cgroups: at the root of each hierarchy where that is permitted, else below the
-    /// cgroup of this process, as in a user's own slice.
+    /// Makes the group's cgroups: in each hierarchy below the cgroup of this process, whose limits hold for the
+    /// command too, or else at the root.
     pub(super) fn make(group: &ExecGroup) -> Result<Self, NoCgroup> {
         let hierarchies = hierarchies(&read("/proc/self/mountinfo")?, &read("/proc/self/cgroup")?);
         if hierarchies.is_empty() {
@@ -46,8 +46,13 @@ impl Cgroups {
         }
         let mut made = Self(Vec::new());
         for hierarchy in hierarchies {
-            // What was made before is removed again when one is refused.
-            made.0.push(make_in(&hierarchy, group)?);
+            match make_in(&hierarchy, group) {
+                Ok(cgroup) => made.0.push(cgroup),
+                Err(refused) => {
+                    made.remove();
+                    return Err(refused);
+                }
+            }
         }
         Ok(made)
     }
@@ -68,10 +73,18 @@ impl Cgroups {
         Ok(result)
     }
 
-    /// A supervisor that may not go back stays inside: that costs it its removal, and nothing else.
+    /// A supervisor that may not go back stays inside: its own time then counts with the command's.
     fn leave(&self) {
         for cgroup in &self.0 {
             let _ = join(&cgroup.own);
+        }
+    }
+}
+
+impl Cgroups {
+    fn remove(&self) {
+        for cgroup in &self.0 {
+            let _ = fs::remove_dir(&cgroup.directory);
         }
     }
 }
@@ -91,7 +104,7 @@ fn read(path: &'static str) -> Result<String, NoCgroup> {
 }
 
 fn make_in(hierarchy: &Hierarchy, group: &ExecGroup) -> Result<Cgroup, NoCgroup> {
-    let parents = [&hierarchy.root, &hierarchy.own];
+    let parents = [&hierarchy.own, &hierarchy.root];
     let mut refused = None;
     for parent in parents {
         match make_below(parent, &hierarchy.own, group) {

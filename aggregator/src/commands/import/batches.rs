@@ -12,8 +12,8 @@ use crate::rollup;
 
 /// Cluster that all imported energy belongs to.
 const CLUSTER: &str = "import";
-/// Name of the node of rows without a site.
-const NO_SITE: &str = "default";
+/// Name of the node of rows without a site; with one, the site follows.
+const NODE: &str = "import";
 /// Rows of one batch. With names of the greatest length, no two of them alike, it still is within the
 /// wire's limits: of zones, and of bytes.
 const ROWS_PER_BATCH: usize = 400;
@@ -72,11 +72,15 @@ fn stream_id(site: &str, content: &[u8]) -> StreamId {
 
 /// No version and no time of import is in it: they would make another batch of the same rows.
 fn batch(site: &str, stream_id: StreamId, rows: &[&EnergyRow]) -> Batch {
-    let node = if site.is_empty() { NO_SITE } else { site };
+    let node = if site.is_empty() {
+        NODE.to_owned()
+    } else {
+        format!("{NODE}-{site}")
+    };
     let mut batch = Batch {
         version: wire::VERSION,
         cluster: CLUSTER.to_owned(),
-        node: format!("import-{node}"),
+        node,
         site: site.to_owned(),
         stream_id: stream_id.to_vec(),
         ..Batch::default()
@@ -231,7 +235,7 @@ mod tests {
         assert_eq!(
             names,
             [
-                ("import-default", "", 1),
+                ("import", "", 1),
                 ("import-lyon", "lyon", 1),
                 ("import-lyon", "lyon", 2),
                 ("import-lyon", "lyon", 3),
