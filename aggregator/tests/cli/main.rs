@@ -6,4 +6,5 @@ mod exec;
 mod help;
 mod ledger;
 mod program;
+mod serve;
 mod server;
