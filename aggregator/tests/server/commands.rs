@@ -21,8 +21,10 @@ fn assert_exit(code: ExitCode, expected: u8) {
 }
 
 fn check(data_dir: &Path) -> anyhow::Result<ExitCode> {
-    let command = LedgerCommand::Check;
-    ledger::run(&LedgerArgs { command }, Some(data_dir))
+    ledger::run(&LedgerArgs {
+        command: LedgerCommand::Check,
+        data_dir: Some(data_dir.to_owned()),
+    })
 }
 
 #[test]
