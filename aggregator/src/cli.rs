@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands::{
     compare, demo, exec, import, intensity, ledger, output, report, runs, serve,
@@ -27,8 +27,8 @@ pub struct Cli {
     command: Command,
 }
 
-/// In the help of every command, below its own options.
-const HEADING: &str = "Where the ledger is";
+/// Heads the options that say it, in the help of every command that asks a ledger.
+pub(crate) const WHERE_THE_LEDGER_IS: &str = "Where the ledger is";
 
 /// Where the ledger is.
 #[derive(Clone, Debug, Args)]
@@ -37,7 +37,7 @@ pub struct LedgerArgs {
     #[arg(
         long,
         global = true,
-        help_heading = HEADING,
+        help_heading = WHERE_THE_LEDGER_IS,
         value_name = "URL",
         env = "HXMLOPS_SERVER",
         hide_env_values = true,
@@ -45,7 +45,7 @@ pub struct LedgerArgs {
     )]
     pub server: String,
     /// Read this data directory of a server directly, instead of asking the server
-    #[arg(long, global = true, help_heading = HEADING, value_name = "DIR")]
+    #[arg(long, global = true, help_heading = WHERE_THE_LEDGER_IS, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
 }
 
@@ -75,33 +75,52 @@ enum Command {
 /// 2 usage, 3 a check said no.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let matches = command().get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     match run(cli) {
         Ok(code) => code,
         Err(error) => fail(&error),
     }
 }
 
-fn run(cli: Cli) -> anyhow::Result<ExitCode> {
-    // `exec` gives signals and children to a runtime of its own kind.
-    if let Command::Exec(args) = &cli.command {
-        return exec::run(args);
-    }
-    let runtime = tokio::runtime::Runtime::new()?;
-    runtime.block_on(async {
-        let asked = &cli.ledger;
-        match cli.command {
-            Command::Serve(args) => serve::run(args).await,
-            Command::Exec(args) => exec::run(&args),
-            Command::Runs(args) => runs::run(&args, asked).await,
-            Command::Report(args) => report::run(&args, asked).await,
-            Command::Compare(args) => compare::run(&args, asked).await,
-            Command::Intensity(args) => intensity::run(&args, asked).await,
-            Command::Import(args) => import::run(&args, asked).await,
-            Command::Ledger(args) => ledger::run(&args, asked.data_dir.as_deref()),
-            Command::Demo(args) => demo::run(args).await,
-        }
+/// Flags for all commands that some commands do without.
+const NOT_FOR: [(&str, &str); 6] = [
+    ("serve", "server"),
+    ("exec", "server"),
+    ("exec", "data_dir"),
+    ("ledger", "server"),
+    ("demo", "server"),
+    ("demo", "data_dir"),
+];
+
+/// The grammar, with the flags for all commands left out of the help of those that do without.
+fn command() -> clap::Command {
+    let all = Cli::command();
+    NOT_FOR.iter().fold(all.clone(), |command, (name, flag)| {
+        let flag = all.get_arguments().find(|arg| arg.get_id() == flag);
+        let hidden = flag.map(|flag| flag.clone().hide(true));
+        command.mut_subcommand(name, |command| command.args(hidden))
     })
+}
+
+fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    let asked = &cli.ledger;
+    match cli.command {
+        // It gives signals and children to a runtime of its own kind.
+        Command::Exec(args) => exec::run(&args),
+        Command::Ledger(args) => ledger::run(&args),
+        Command::Serve(args) => block_on(serve::run(args)),
+        Command::Runs(args) => block_on(runs::run(&args, asked)),
+        Command::Report(args) => block_on(report::run(&args, asked)),
+        Command::Compare(args) => block_on(compare::run(&args, asked)),
+        Command::Intensity(args) => block_on(intensity::run(&args, asked)),
+        Command::Import(args) => block_on(import::run(&args, asked)),
+        Command::Demo(args) => block_on(demo::run(args)),
+    }
+}
+
+fn block_on(command: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
+    tokio::runtime::Runtime::new()?.block_on(command)
 }
 
 /// A mistake in the arguments that the grammar alone cannot see.

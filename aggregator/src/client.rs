@@ -82,6 +82,7 @@ impl Client {
         let query = [
             ("since", since.as_deref()),
             ("workflow", filter.workflow.as_deref()),
+            ("run", filter.run.as_deref()),
             ("stage", filter.stage.as_deref()),
             ("cluster", filter.cluster.as_deref()),
         ];

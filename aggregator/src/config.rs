@@ -37,8 +37,16 @@ pub struct ServeArgs {
     #[arg(long, value_name = "RATIO", env = "HXMLOPS_PUE")]
     pub pue: Option<f64>,
     /// Listen beyond this machine although there are neither TLS nor tokens
-    #[arg(long, env = "HXMLOPS_INSECURE", value_parser = FalseyValueParser::new())]
-    pub insecure: bool,
+    #[arg(
+        long,
+        env = "HXMLOPS_INSECURE",
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        value_parser = FalseyValueParser::new()
+    )]
+    pub insecure: Option<bool>,
     /// How long a run's metrics stay after its last batch [default: 1h]
     #[arg(long, value_name = "TIME", env = "HXMLOPS_RUN_METRICS_TTL")]
     pub run_metrics_ttl: Option<String>,
@@ -129,7 +137,7 @@ fn parse(text: &str) -> Result<ConfigFile, String> {
 
 fn resolve(args: ServeArgs, file: ConfigFile) -> Result<ServeConfig, InvalidConfig> {
     let listen = args.listen.or(file.listen).unwrap_or(DEFAULT_LISTEN);
-    let insecure = args.insecure || file.insecure.unwrap_or(false);
+    let insecure = args.insecure.or(file.insecure).unwrap_or(false);
     if !listen.ip().is_loopback() && !insecure {
         return Err(InvalidConfig(format!(
             "{listen} can be reached from other machines and there are neither TLS nor tokens yet; \

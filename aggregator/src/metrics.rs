@@ -7,6 +7,7 @@ mod booking;
 mod books;
 mod family;
 mod process;
+mod runs;
 
 use std::time::{Duration, Instant};
 

@@ -8,10 +8,10 @@ use axum::extract::rejection::JsonRejection;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
-use wire::limits::MAX_NAME_BYTES;
 
 use super::{Asked, time_range};
 use crate::app::App;
+use crate::csv_file::name;
 use crate::error::{ApiError, ErrorBody};
 use crate::intensity::{Slot, normalized_zone};
 use crate::serve::show_current;
@@ -81,23 +81,10 @@ pub(crate) async fn add(
     .await
 }
 
-/// The rules of a slot, as far as its types do not keep them.
+/// The rules of every slot, and that its names can be kept.
 fn check(slot: &Slot) -> Result<(), String> {
-    for (field, text) in [
-        ("intensity_zone", &slot.intensity_zone),
-        ("source", &slot.source),
-    ] {
-        if text.is_empty() || text.len() > MAX_NAME_BYTES || text.contains(char::is_control) {
-            return Err(format!(
-                "{field} is empty, longer than {MAX_NAME_BYTES} bytes or has control characters"
-            ));
-        }
-    }
-    if slot.from >= slot.to {
-        return Err(format!("from {} is not before to {}", slot.from, slot.to));
-    }
-    if !slot.g_per_kwh.is_finite() || slot.g_per_kwh < 0.0 {
-        return Err(format!("g_per_kwh {} is not 0 or more", slot.g_per_kwh));
-    }
+    slot.validate().map_err(|fault| fault.to_string())?;
+    name("intensity_zone", &slot.intensity_zone)?;
+    name("source", &slot.source)?;
     Ok(())
 }

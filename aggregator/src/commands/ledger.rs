@@ -1,20 +1,17 @@
 //! `hxmlops ledger`: work on a ledger as a whole.
 
-use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
 
 use clap::{Args, Subcommand};
-use indicatif::{ProgressBar, ProgressStyle};
 
+use super::output::{Progress, print, tell};
+use crate::cli::WHERE_THE_LEDGER_IS;
 use crate::config::default_data_dir;
 use crate::store::{CheckReport, SqliteStore, Store};
 
 /// Exit code where the check says no.
 const DOES_NOT_HOLD: u8 = 3;
-/// What is over sooner needs no progress bar.
-const BAR_AFTER: Duration = Duration::from_secs(1);
 
 /// Arguments of `hxmlops ledger`.
 #[derive(Args, Clone, Debug)]
@@ -23,6 +20,15 @@ pub struct LedgerArgs {
     /// What to do.
     #[command(subcommand)]
     pub command: LedgerCommand,
+    /// Directory of the ledger [default: $XDG_DATA_HOME/hxmlops, else ~/.local/share/hxmlops]
+    #[arg(
+        long,
+        global = true,
+        help_heading = WHERE_THE_LEDGER_IS,
+        value_name = "DIR",
+        env = "HXMLOPS_DATA_DIR"
+    )]
+    pub data_dir: Option<PathBuf>,
 }
 
 /// What can be done with a whole ledger.
@@ -32,13 +38,13 @@ pub enum LedgerCommand {
     Check,
 }
 
-/// Does it on the ledger in `data_dir`, or in the directory that a server would use.
+/// Does it on the ledger in the given directory, or in the one that a server would use.
 ///
 /// # Errors
 /// Where there is no ledger or it cannot be read.
-pub fn run(args: &LedgerArgs, data_dir: Option<&Path>) -> anyhow::Result<ExitCode> {
-    let data_dir: PathBuf = match data_dir {
-        Some(directory) => directory.to_owned(),
+pub fn run(args: &LedgerArgs) -> anyhow::Result<ExitCode> {
+    let data_dir = match &args.data_dir {
+        Some(directory) => directory.clone(),
         None => default_data_dir()?,
     };
     match args.command {
@@ -48,19 +54,27 @@ pub fn run(args: &LedgerArgs, data_dir: Option<&Path>) -> anyhow::Result<ExitCod
 
 fn check(data_dir: &Path) -> anyhow::Result<ExitCode> {
     let store = SqliteStore::open_existing(data_dir)?;
-    let mut bar = Bar::new();
-    let report = store.check(&mut |done, total| bar.show(done, total));
-    bar.clear();
+    let mut bar: Option<Progress> = None;
+    let report = store.check(&mut |done, total| {
+        bar.get_or_insert_with(|| Progress::new(total, "batches"))
+            .set(done);
+    });
+    // Off the screen, before there are lines on it.
+    drop(bar);
     let report = report?;
     for fault in &report.faults {
-        eprintln!("{fault}");
+        tell(fault);
     }
-    writeln!(std::io::stdout(), "{}", verdict(&report))?;
-    Ok(if report.faults.is_empty() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::from(DOES_NOT_HOLD)
-    })
+    let printed = print(&format!("{}\n", verdict(&report)));
+    if report.faults.is_empty() {
+        printed?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    // What was found out is worth more than where it could be written.
+    if let Err(error) = printed {
+        tell(&format!("error: {error:#}"));
+    }
+    Ok(ExitCode::from(DOES_NOT_HOLD))
 }
 
 /// What was proved, or that it was not.
@@ -76,44 +90,6 @@ fn verdict(report: &CheckReport) -> String {
         format!("{looked_at}: workloads + system + idle = measured, to the microjoule")
     } else {
         format!("{looked_at}: it does not hold, see the lines above")
-    }
-}
-
-/// A progress bar that appears after a while, on a terminal only.
-struct Bar {
-    started: Instant,
-    bar: Option<ProgressBar>,
-}
-
-impl Bar {
-    fn new() -> Self {
-        Self {
-            started: Instant::now(),
-            bar: None,
-        }
-    }
-
-    fn show(&mut self, done: u64, total: u64) {
-        if self.bar.is_none() {
-            if self.started.elapsed() < BAR_AFTER || !std::io::stderr().is_terminal() {
-                return;
-            }
-            let style = ProgressStyle::with_template("{bar:40} {pos}/{len} batches, {eta} left");
-            let bar = ProgressBar::new(total);
-            self.bar = Some(match style {
-                Ok(style) => bar.with_style(style),
-                Err(_) => bar,
-            });
-        }
-        if let Some(bar) = &self.bar {
-            bar.set_position(done);
-        }
-    }
-
-    fn clear(&self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-        }
     }
 }
 

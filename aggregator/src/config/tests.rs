@@ -75,4 +75,9 @@ fn what_cannot_be_is_named_in_one_line() {
     check("- 1", "");
     assert!(read(args(), "{listen: '0.0.0.0:1', insecure: true}").is_ok());
     assert!(read(args(), "listen: '[::1]:1'").is_ok());
+    let careful = ServeArgs {
+        insecure: Some(false),
+        ..args()
+    };
+    assert!(read(careful, "{listen: '0.0.0.0:1', insecure: true}").is_err());
 }

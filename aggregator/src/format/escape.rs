@@ -16,7 +16,7 @@ pub fn terminal(text: &str) -> String {
 
 /// Characters without a shape of their own that can make text read as other text.
 fn is_invisible(char: char) -> bool {
-    matches!(char, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+    matches!(char, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
 /// Characters of a name that Markdown shows; the rest is cut.
@@ -42,15 +42,21 @@ fn markdown_within(text: &str, max_chars: usize) -> String {
     let kept = text
         .chars()
         .take(if cut { max_chars - 1 } else { max_chars });
+    let mut kept = kept.peekable();
 
     let mut escaped = String::with_capacity(text.len());
-    for char in kept {
+    while let Some(char) = kept.next() {
         match char {
+            // An address becomes a link by its scheme's colon, never the last of a word, or the dot of `www.`.
+            ':' if kept.peek().is_some_and(|next| *next != ' ') => escaped.push_str("&#58;"),
+            '.' if ends_with_www(&escaped) => escaped.push_str("&#46;"),
             '<' => escaped.push_str("&lt;"),
             '&' => escaped.push_str("&amp;"),
             // An empty comment parts the sign from the name, so that nobody is notified.
             '@' => escaped.push_str("@<!-- -->"),
-            '\\' | '|' | '`' | '*' | '_' | '[' | ']' | '~' | '#' => escaped.extend(['\\', char]),
+            '\\' | '|' | '`' | '*' | '_' | '[' | ']' | '~' | '#' | '$' => {
+                escaped.extend(['\\', char]);
+            }
             char => escaped.push(char),
         }
     }
@@ -58,6 +64,23 @@ fn markdown_within(text: &str, max_chars: usize) -> String {
         escaped.push('…');
     }
     escaped
+}
+
+fn ends_with_www(text: &str) -> bool {
+    let start = text.len().checked_sub(3);
+    let last = start.and_then(|start| text.get(start..));
+    last.is_some_and(|last| last.eq_ignore_ascii_case("www"))
+}
+
+/// For a name in CSV: a spreadsheet reads what begins with `=`, `+`, `-` or `@` as a formula, so that such a
+/// name gets an apostrophe in front.
+#[must_use]
+pub fn csv(name: &str) -> String {
+    if name.starts_with(['=', '+', '-', '@']) {
+        format!("'{name}")
+    } else {
+        name.to_owned()
+    }
 }
 
 #[cfg(test)]
@@ -72,6 +95,7 @@ mod tests {
             "a\\u{1b}[31mb\\u{a}\\u{202e}"
         );
         assert_eq!(terminal("\u{9b}2J"), "\\u{9b}2J");
+        assert_eq!(terminal("a\u{61c}b"), "a\\u{61c}b");
     }
 
     #[test]
@@ -82,5 +106,26 @@ mod tests {
             "&lt;b> @<!-- -->you \\*x\\* \\[l\\](u)"
         );
         assert_eq!(markdown(&"x".repeat(300)).chars().count(), 80);
+    }
+
+    #[test]
+    fn a_name_in_markdown_is_no_link_and_no_formula() {
+        assert_eq!(markdown("https://a.b/v1.2"), "https&#58;//a.b/v1.2");
+        assert_eq!(markdown("www.a.b"), "www&#46;a.b");
+        assert_eq!(markdown("xWwW.a"), "xWwW&#46;a");
+        assert_eq!(markdown("train-v1.2.onnx"), "train-v1.2.onnx");
+        assert_eq!(markdown("éww.x"), "éww.x");
+        assert_eq!(markdown(":tada:"), "&#58;tada:");
+        assert_eq!(markdown("not measured: 3 %"), "not measured: 3 %");
+        assert_eq!(markdown("$x$"), "\\$x\\$");
+    }
+
+    #[test]
+    fn a_name_in_csv_is_no_formula() {
+        for name in ["=1+1", "+1", "-1", "@SUM(A1)"] {
+            assert_eq!(csv(name), format!("'{name}"));
+        }
+        assert_eq!(csv("a=b"), "a=b");
+        assert_eq!(csv(""), "");
     }
 }

@@ -1,5 +1,6 @@
 //! A report as CSV: one row per stage, full precision.
 
+use super::escape;
 use crate::report::{Report, StageReport};
 
 const HEADER: [&str; 14] = [
@@ -20,7 +21,7 @@ const HEADER: [&str; 14] = [
 ];
 
 /// The report as CSV. `start` to `modelled_ratio` but for the energies and grams are the run's; grams that
-/// are not known are an empty field.
+/// are not known are an empty field. Names are [escaped](escape::csv) from being formulas.
 ///
 /// # Errors
 /// None into memory; csv's interface allows for them.
@@ -40,10 +41,10 @@ fn row(report: &Report, stage: &StageReport) -> [String; HEADER.len()] {
     let active: f64 = stage.components.iter().map(|part| part.active_joules).sum();
     let idle: f64 = stage.components.iter().map(|part| part.idle_joules).sum();
     [
-        report.cluster.clone(),
-        report.workflow.clone(),
-        report.run.clone(),
-        stage.stage.clone(),
+        escape::csv(&report.cluster),
+        escape::csv(&report.workflow),
+        escape::csv(&report.run),
+        escape::csv(&stage.stage),
         report.start.to_string(),
         report.end.to_string(),
         report.idle_policy.as_str().to_owned(),

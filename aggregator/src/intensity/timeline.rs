@@ -11,8 +11,8 @@ use super::{IntensityBasis, Signal, Slot, normalized_zone, yearly};
 /// sites use (average-lifecycle-production); slots of other signals are left out.
 ///
 /// Where slots overlap, the better basis wins (measured, estimated, forecast, annual), then the shorter slot,
-/// then the later start. Where there is none, the zone's yearly average stands, as `annual`; where there is
-/// no such average either, the gap stays: no figure is ever made up.
+/// then the later start. Where there is none, the yearly average that comes with the program stands, as
+/// `annual`; where there is no such average either, the gap stays: no figure is ever made up.
 #[must_use]
 pub fn timeline(
     slots: Vec<Slot>,
@@ -29,8 +29,9 @@ pub fn timeline(
         .filter(|slot| slot.kind == Signal::default() && slot.from < slot.to)
         .filter(|slot| slot.from < to && from < slot.to)
         .collect();
-    slots.extend(annual(&zone, from, to));
     slots.sort_by(precedence);
+    // Last, not by precedence: its length is that of the question, and the answer must not hang on that.
+    slots.extend(annual(&zone, from, to));
     resolve(&slots, from, to)
 }
 
@@ -168,6 +169,17 @@ mod tests {
             slot("X", 3, 4, 100.0, IntensityBasis::Measured),
         ];
         check(slots, "X", &[(0, 3, 300.0), (3, 4, 100.0), (4, 10, 300.0)]);
+    }
+
+    #[test]
+    fn any_slot_wins_over_the_table_that_comes_with_the_program() {
+        let own_year = || vec![slot("FR", -4000, 4000, 42.0, IntensityBasis::Annual)];
+        check(own_year(), "FR", &[(0, 10, 42.0)]);
+        let month = timeline(own_year(), "FR", hour(0), hour(720));
+        assert_eq!(month.len(), 1);
+        let later = timeline(own_year(), "FR", hour(3999), hour(4001));
+        let figures: Vec<f64> = later.iter().map(|slot| slot.g_per_kwh).collect();
+        assert_eq!(figures, [42.0, yearly("FR").unwrap().g_per_kwh]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! One bounded set of counters by label values.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ops::AddAssign;
 
 /// Label values of one series.
@@ -14,6 +14,8 @@ pub(super) const OTHER: &str = "other";
 pub(super) struct Book<V> {
     max_series: usize,
     series: BTreeMap<Labels, V>,
+    /// Series that are no longer shown. Where one comes back, it goes on from here.
+    ended: BTreeMap<Labels, V>,
     /// Amounts that went to [`OTHER`] for want of room.
     cut: u64,
 }
@@ -23,6 +25,7 @@ impl<V: AddAssign + Copy + Default> Book<V> {
         Self {
             max_series,
             series: BTreeMap::new(),
+            ended: BTreeMap::new(),
             cut: 0,
         }
     }
@@ -37,14 +40,24 @@ impl<V: AddAssign + Copy + Default> Book<V> {
             self.cut += 1;
             vec![OTHER.to_owned(); labels.len()]
         };
-        *self.series.entry(labels).or_default() += amount;
+        let before = self.ended.remove(&labels).unwrap_or_default();
+        *self.series.entry(labels).or_insert(before) += amount;
         room
     }
 
-    /// Ends all series whose labels begin with one of `prefixes`.
-    pub(super) fn end(&mut self, prefixes: &BTreeSet<Labels>) {
-        self.series
-            .retain(|labels, _| !prefixes.iter().any(|prefix| labels.starts_with(prefix)));
+    /// Ends all series whose labels begin with `prefix`; what they came to is kept.
+    pub(super) fn end(&mut self, prefix: &[String]) {
+        self.ended.extend(take(&mut self.series, prefix));
+    }
+
+    /// Whether more ended series are kept than may be shown.
+    pub(super) fn keeps_too_many(&self) -> bool {
+        self.ended.len() > self.max_series
+    }
+
+    /// Forgets all ended series whose labels begin with `prefix`.
+    pub(super) fn forget(&mut self, prefix: &[String]) {
+        take(&mut self.ended, prefix);
     }
 
     pub(super) fn cut(&self) -> u64 {
@@ -61,4 +74,13 @@ impl<V: AddAssign + Copy + Default> Book<V> {
             })
             .collect()
     }
+}
+
+/// Takes out what begins with `prefix`: in order of labels that stands together.
+fn take<V>(series: &mut BTreeMap<Labels, V>, prefix: &[String]) -> Vec<(Labels, V)> {
+    let from = series.range(prefix.to_vec()..);
+    let found = from.take_while(|(labels, _)| labels.starts_with(prefix));
+    let found: Vec<Labels> = found.map(|(labels, _)| labels.clone()).collect();
+    let entries = found.iter().map(|labels| series.remove_entry(labels));
+    entries.flatten().collect()
 }

@@ -1,6 +1,5 @@
 //! The books of energy and grams, as a collector: exact integers inside, joules and grams outside.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -10,6 +9,7 @@ use prometheus::proto::{MetricFamily, MetricType};
 use super::book::{Book, Labels};
 use super::booking::Booking;
 use super::family::Family;
+use super::runs::Runs;
 
 /// Series of one family.
 const MAX_SERIES: usize = 20_000;
@@ -81,8 +81,10 @@ struct Pages {
     stage_grams: Book<f64>,
     run_grams: Book<f64>,
     uncovered_uj: Book<u64>,
-    /// When each run was last booked.
-    runs: BTreeMap<Labels, Instant>,
+    /// Runs whose series are shown.
+    runs: Runs,
+    /// Runs whose series have ended, with what they came to still in the books.
+    ended: Runs,
 }
 
 impl Books {
@@ -97,7 +99,8 @@ impl Books {
             stage_grams: Book::new(max_series),
             run_grams: Book::new(max_series),
             uncovered_uj: Book::new(max_series),
-            runs: BTreeMap::new(),
+            runs: Runs::default(),
+            ended: Runs::default(),
         };
         Self {
             pages: Arc::new(Mutex::new(pages)),
@@ -132,7 +135,7 @@ impl Pages {
                 let series = labels(&[cluster, workflow, run, key.stage, zone, basis]);
                 let run = series[..RUN_LABELS].to_vec();
                 if self.run_energy_uj.add(series, energy_uj) {
-                    self.runs.insert(run, now);
+                    self.show(&run, now);
                 }
             }
         }
@@ -148,7 +151,7 @@ impl Pages {
                 let series = labels(&[cluster, workflow, run, key.stage, site, signal]);
                 let run = series[..RUN_LABELS].to_vec();
                 if self.run_grams.add(series, grams) {
-                    self.runs.insert(run, now);
+                    self.show(&run, now);
                 }
             }
         }
@@ -158,18 +161,30 @@ impl Pages {
         }
     }
 
+    fn show(&mut self, run: &Labels, now: Instant) {
+        self.runs.set(run, now);
+        self.ended.remove(run);
+    }
+
     fn expire(&mut self, now: Instant, run_ttl: Duration) {
-        let is_over = |last: &Instant| now.saturating_duration_since(*last) > run_ttl;
-        let over: BTreeSet<Labels> = self
-            .runs
-            .iter()
-            .filter(|(_, last)| is_over(last))
-            .map(|(run, _)| run.clone())
-            .collect();
-        if !over.is_empty() {
-            self.runs.retain(|_, last| !is_over(last));
-            self.run_energy_uj.end(&over);
-            self.run_grams.end(&over);
+        let is_over = |last| now.saturating_duration_since(last) > run_ttl;
+        while let Some((last, run)) = self.runs.take_oldest(is_over) {
+            self.run_energy_uj.end(&run);
+            self.run_grams.end(&run);
+            self.ended.set(&run, last);
+        }
+        self.forget();
+    }
+
+    /// Bounds what is kept of ended runs; one that is forgotten and comes back starts at 0, as after a
+    /// restart of the server.
+    fn forget(&mut self) {
+        while self.run_energy_uj.keeps_too_many() || self.run_grams.keeps_too_many() {
+            let Some((_, run)) = self.ended.take_oldest(|_| true) else {
+                return;
+            };
+            self.run_energy_uj.forget(&run);
+            self.run_grams.forget(&run);
         }
     }
 

@@ -124,6 +124,43 @@ fn a_runs_series_end_and_its_stages_stay() {
 }
 
 #[test]
+fn a_run_that_comes_back_goes_on_from_where_it_ended() {
+    let metrics = Metrics::new(MINUTE, &[]);
+    let now = Instant::now();
+    for (at, expected) in [(now, 1), (now + MINUTE * 2, 2), (now + MINUTE * 4, 3)] {
+        let gone = metrics.render(at).unwrap();
+        assert!(!gone.contains("run=\"r1\""), "{gone}");
+        let (batch, site, slots) = (batch("r1", 1_000_000), site(Some("FR")), [slot()]);
+        metrics.book(&Booking::of(&batch, &site, &slots), at);
+        let line = format!(
+            r#"hxmlops_run_energy_joules_total{{cluster="c1",workflow="churn",run="r1",stage="train",zone="package-0",basis="modelled"}} {expected}"#
+        );
+        assert_shows(&metrics.render(at).unwrap(), &line);
+    }
+}
+
+#[test]
+fn of_ended_runs_those_of_long_ago_are_forgotten_first() {
+    let books = Books::with_room(MINUTE, 2);
+    let start = Instant::now();
+    let mut at = start;
+    let mut book = |run| {
+        at += MINUTE * 2;
+        books.expire(at);
+        let (batch, site) = (batch(run, 1_000_000), site(None));
+        books.book(&Booking::of(&batch, &site, &[]), at);
+        let families = books.collect();
+        let shown = &families[1].get_metric()[0];
+        shown.get_counter().get_value()
+    };
+    for run in ["a", "b", "c", "d"] {
+        assert_eq!(book(run), 1.0);
+    }
+    assert_eq!(book("c"), 2.0);
+    assert_eq!(book("a"), 1.0, "a new start");
+}
+
+#[test]
 fn what_has_no_room_goes_to_one_series_and_is_counted() {
     let books = Books::with_room(MINUTE, 2);
     let now = Instant::now();

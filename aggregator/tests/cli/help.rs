@@ -21,6 +21,7 @@ fn every_command_says_what_it_does() {
         "serve",
         "ledger",
         "ledger check",
+        "demo",
     ];
     for command in commands {
         let ended = run(command.split_whitespace().chain(["--help"]));

@@ -234,4 +234,6 @@ fn untrusted_labels_cannot_harm_a_terminal() {
         let ended = ledger.run(args);
         assert!(!ended.assert_done().contains('\u{202e}'), "{ended:?}");
     }
+    let csv = ledger.run(&["report", "r1", "--format", "csv"]);
+    assert!(csv.assert_done().contains(",'=cmd|"), "{csv:?}");
 }

@@ -5,5 +5,7 @@
 mod exec;
 mod help;
 mod ledger;
+mod ledger_check;
 mod program;
+mod serve;
 mod server;

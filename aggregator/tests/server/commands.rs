@@ -3,13 +3,14 @@
 use std::path::Path;
 use std::process::ExitCode;
 
+use aggregator::client::Client;
 use aggregator::commands::ledger::{self, LedgerArgs, LedgerCommand};
 use aggregator::commands::serve;
 use aggregator::config::ServeArgs;
-use aggregator::store::{SqliteStore, Store};
+use aggregator::store::{RunFilter, SqliteStore, Store};
 
 use crate::batches::{batch, received};
-use crate::running::args;
+use crate::running::{Running, args};
 
 #[track_caller]
 fn assert_exit(code: ExitCode, expected: u8) {
@@ -20,8 +21,10 @@ fn assert_exit(code: ExitCode, expected: u8) {
 }
 
 fn check(data_dir: &Path) -> anyhow::Result<ExitCode> {
-    let command = LedgerCommand::Check;
-    ledger::run(&LedgerArgs { command }, Some(data_dir))
+    ledger::run(&LedgerArgs {
+        command: LedgerCommand::Check,
+        data_dir: Some(data_dir.to_owned()),
+    })
 }
 
 #[test]
@@ -41,6 +44,26 @@ fn the_check_says_yes_or_no_by_its_exit_code() {
         .execute_batch("UPDATE share_minute SET active_uj = active_uj + 1")
         .unwrap();
     assert_exit(check(directory.path()).unwrap(), 3);
+}
+
+#[tokio::test]
+async fn the_client_asks_for_one_run_where_it_is_told_to() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = Running::start(directory.path()).await;
+    for (sequence, run) in [(1, "r1"), (2, "r2")] {
+        let sent = server.send_batch(&batch("n1", sequence, run)).await;
+        assert_eq!(sent.status(), 200);
+    }
+    let filter = RunFilter {
+        run: Some("r2".to_owned()),
+        ..RunFilter::default()
+    };
+    let client = Client::new(&server.base).unwrap();
+    let runs = client.runs(&filter).await.unwrap();
+    let runs: Vec<&str> = runs.iter().map(|run| run.key.run.as_str()).collect();
+    assert_eq!(runs, ["r2"]);
+    drop(client);
+    server.stop().await;
 }
 
 #[tokio::test]

@@ -111,13 +111,15 @@ async fn bad_slots_are_refused_all_together() {
     });
     for (field, value, expected) in [
         ("g_per_kwh", json!(-1.0), "slot 1: g_per_kwh"),
-        ("to", json!("2026-01-05T10:00:00Z"), "is not before"),
+        ("g_per_kwh", json!(1.7e308), "is not within 0 to 5000"),
+        ("to", json!("2026-01-05T10:00:00Z"), "is not after"),
         ("intensity_zone", json!(""), "intensity_zone is empty"),
         (
             "source",
             json!("x".repeat(1 << 20)),
-            "source is empty, longer",
+            "source is longer than",
         ),
+        ("source", json!("a\nb"), "source has control characters"),
         ("basis", json!("guessed"), "guessed"),
         ("from", json!("yesterday"), "[1].from"),
     ] {

@@ -1,0 +1,38 @@
+//! What `hxmlops serve` makes of its flags, its environment and its file.
+
+use tempfile::TempDir;
+
+use crate::program::{Ended, hxmlops};
+
+/// A server that its file lets listen everywhere, and that starts in no case: it knows no such grid.
+fn serve(flags: &[&str], variable: Option<&str>) -> Ended {
+    let dir = TempDir::new().unwrap();
+    let file = dir.path().join("config.yaml");
+    std::fs::write(
+        &file,
+        "{listen: '0.0.0.0:0', insecure: true, intensity_zone: ATLANTIS}",
+    )
+    .unwrap();
+    let mut command = hxmlops(["serve", "--config", file.to_str().unwrap()]);
+    command.args(flags).arg("--data-dir").arg(dir.path());
+    if let Some(variable) = variable {
+        command.env("HXMLOPS_INSECURE", variable);
+    }
+    command.output().unwrap().into()
+}
+
+#[test]
+fn a_flag_wins_over_the_environment_and_that_over_the_file() {
+    let refused = "neither TLS nor tokens";
+    let allowed = "unknown intensity zone 'ATLANTIS'";
+    for (flags, variable, expected) in [
+        (&[][..], None, allowed),
+        (&[], Some("false"), refused),
+        (&[], Some("1"), allowed),
+        (&["--insecure"], Some("false"), allowed),
+        (&["--insecure=false"], Some("true"), refused),
+        (&["--insecure=false"], None, refused),
+    ] {
+        serve(flags, variable).assert_usage(expected);
+    }
+}
