@@ -5,30 +5,32 @@ use comfy_table::{Cell, CellAlignment, ColumnConstraint, ContentArrangement, Tab
 
 use super::escape;
 
-/// Columns where the terminal does not say.
-const DEFAULT_WIDTH: u16 = 80;
-
 /// How a column's text stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Align {
     /// Names: broken into lines where they are too long.
     Left,
-    /// Times, which are never broken.
+    /// Times and short ids, which are never broken.
     Whole,
     /// Figures, which are never broken.
     Right,
 }
 
-/// A table within the given number of columns. Longer names are broken, not cut.
+/// A table within the given number of columns, where longer names are broken, not cut. Without a number, as in a
+/// pipe, each row is one line.
 #[must_use]
 pub fn table(columns: &[(&str, Align)], rows: Vec<Vec<String>>, width: Option<u16>) -> String {
     let mut table = Table::new();
     table
         .load_style(NOTHING)
         .force_no_tty()
-        .set_width(width.unwrap_or(DEFAULT_WIDTH))
-        .set_content_arrangement(ContentArrangement::Dynamic)
         .set_header(columns.iter().map(|(title, align)| cell(title, *align)));
+    match width {
+        Some(width) => table
+            .set_width(width)
+            .set_content_arrangement(ContentArrangement::Dynamic),
+        None => table.set_content_arrangement(ContentArrangement::Disabled),
+    };
     for row in rows {
         let cells = row.iter().zip(columns);
         table.add_row(cells.map(|(text, (_, align))| cell(text, *align)));

@@ -7,7 +7,7 @@ use super::grid::{Align, table};
 use super::units::{duration, energy, figure, known_mass, percent, time};
 use crate::report::{IdlePolicy, Report, StageReport};
 
-/// The report as text, within `width` columns (80 where it is not known).
+/// The report as text, within `width` columns where that is given.
 #[must_use]
 pub fn report_table(report: &Report, width: Option<u16>) -> String {
     let sections = [

@@ -5,11 +5,16 @@ use super::report_table::stage_name;
 use super::units::{duration, energy, short_time};
 use crate::store::RunSummary;
 
+/// Longer ids are broken into lines.
+const SHORT_ID: usize = 32;
+
 /// One line per run.
 #[must_use]
 pub fn runs_table(runs: &[RunSummary], width: Option<u16>) -> String {
+    let are_short = runs.iter().all(|run| run.key.run.len() <= SHORT_ID);
     let columns = [
-        ("RUN", Align::Left),
+        // To be copied whole.
+        ("RUN", if are_short { Align::Whole } else { Align::Left }),
         ("WORKFLOW", Align::Left),
         ("CLUSTER", Align::Left),
         ("START", Align::Whole),
