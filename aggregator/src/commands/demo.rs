@@ -151,7 +151,7 @@ fn start_neighbour(hxmlops: &Path, run: &str) -> anyhow::Result<Program> {
         "--stage",
         "serve",
         "--run",
-        &format!("{run}-neighbour"),
+        &format!("{run}-nb"),
         "--",
     ]);
     command.arg(hxmlops).args(["demo", "neighbour"]);
