@@ -188,6 +188,10 @@ impl Store for SqliteStore {
         self.read(|connection| settings::slots(connection, intensity_zone, from, to))
     }
 
+    fn has_slots(&self, intensity_zone: &str) -> Result<bool, StoreError> {
+        self.read(|connection| settings::has_slots(connection, intensity_zone))
+    }
+
     fn check(&self, progress: &mut dyn FnMut(u64, u64)) -> Result<CheckReport, StoreError> {
         let connection = open::for_reading(&self.path)?;
         check::check(&connection, progress).map_err(|error| open::failed(&self.path, &error))

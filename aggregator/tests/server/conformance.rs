@@ -367,6 +367,36 @@ fn slots_are_revised_and_the_newest_counts() {
 }
 
 #[test]
+fn a_forecast_that_comes_later_leaves_what_was_measured() {
+    on_each_store(|store| {
+        let slot = |g_per_kwh, basis| Slot {
+            intensity_zone: "FR".to_owned(),
+            from: time(0),
+            to: time(3_600_000),
+            g_per_kwh,
+            kind: Signal::default(),
+            basis,
+            source: "test".to_owned(),
+        };
+        let measured = slot(40.0, IntensityBasis::Measured);
+        let forecast = slot(90.0, IntensityBasis::Forecast);
+        store.put_slots(std::slice::from_ref(&measured)).unwrap();
+        assert_eq!(store.put_slots(std::slice::from_ref(&forecast)).unwrap(), 1);
+        let slots = || store.slots("FR", time(0), time(1)).unwrap();
+        assert_eq!(slots(), [forecast.clone(), measured.clone()]);
+
+        let corrected = slot(41.0, IntensityBasis::Measured);
+        let twice = [slot(50.0, IntensityBasis::Measured), corrected.clone()];
+        assert_eq!(store.put_slots(&twice).unwrap(), 1, "the last one counts");
+        assert_eq!(slots(), [forecast, corrected]);
+        assert_eq!(store.put_slots(&twice).unwrap(), 0);
+
+        assert!(store.has_slots("FR").unwrap());
+        assert!(!store.has_slots("DE").unwrap());
+    });
+}
+
+#[test]
 fn the_check_counts_what_it_proves() {
     on_each_store(|store| {
         store
