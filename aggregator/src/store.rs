@@ -274,9 +274,9 @@ pub struct RunLedger {
 pub enum SeriesBy {
     /// Whole nodes, as `cluster/node`: measured energy.
     Node,
-    /// Stages, as `workflow/stage`: active energy.
+    /// Stages, as `cluster/workflow/stage`: active energy.
     Stage,
-    /// Runs, as `workflow/run`: active energy.
+    /// Runs, as `cluster/workflow/run`: active energy.
     Run,
 }
 

@@ -271,11 +271,11 @@ fn a_series_has_the_minutes_that_start_in_its_range() {
         assert_eq!(series(SeriesBy::Node, 0, 60_000), [node(0)]);
         assert_eq!(
             series(SeriesBy::Stage, 0, 1),
-            [(0, "churn/train".to_owned(), 1.5)]
+            [(0, "c1/churn/train".to_owned(), 1.5)]
         );
         assert_eq!(
             series(SeriesBy::Run, 0, 1),
-            [(0, "churn/r1".to_owned(), 1.5)]
+            [(0, "c1/churn/r1".to_owned(), 1.5)]
         );
     });
 }

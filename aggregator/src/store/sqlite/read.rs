@@ -141,13 +141,13 @@ fn series_sql(by: SeriesBy) -> &'static str {
              GROUP BY 1, 2 ORDER BY 1, 2"
         }
         SeriesBy::Stage => {
-            "SELECT minute, workflow || '/' || stage AS name, sum(active_uj)
+            "SELECT minute, cluster || '/' || workflow || '/' || stage AS name, sum(active_uj)
              FROM node JOIN share_minute ON node_id = node.id JOIN workload ON workload.id = workload_id
              WHERE minute >= ?1 AND minute < ?2 AND stage <> ''
              GROUP BY 1, 2 ORDER BY 1, 2"
         }
         SeriesBy::Run => {
-            "SELECT minute, workflow || '/' || run AS name, sum(active_uj)
+            "SELECT minute, cluster || '/' || workflow || '/' || run AS name, sum(active_uj)
              FROM node JOIN share_minute ON node_id = node.id JOIN workload ON workload.id = workload_id
              WHERE minute >= ?1 AND minute < ?2 AND run <> ''
              GROUP BY 1, 2 ORDER BY 1, 2"
