@@ -21,6 +21,10 @@ const MAX_END_MS: u64 = 253_370_764_800_000;
 /// More CPUs than any node has; a greater CPU time would in the end overflow the ledger's sums.
 const MAX_CPUS: u64 = 65_536;
 
+/// More power than any site has, 10 MW, in microjoules per nanosecond; such energy is a counter's fault, and
+/// would in the end overflow the ledger's sums.
+const MAX_UJ_PER_NS: u64 = 10_000;
+
 /// A valid batch that the ledger nevertheless cannot hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unfit {
@@ -35,6 +39,12 @@ pub enum Unfit {
     /// More CPU time than an interval can have.
     #[error("interval {0} has more CPU time than {MAX_CPUS} CPUs")]
     TooMuchCpuTime(usize),
+    /// More energy than a zone can have used in the time.
+    #[error("interval {0} has a zone of more than 10 MW")]
+    TooMuchPower(usize),
+    /// The same, of intervals that overlap.
+    #[error("its intervals overlap, and together have a zone of more than 10 MW")]
+    TooMuchPowerTogether,
     /// A sum that 63 bits do not hold.
     #[error("its sums are greater than the ledger can hold")]
     TooGreat,
@@ -181,6 +191,11 @@ fn check(batch: &Batch) -> Result<(), Unfit> {
         if times.any(|&cpu_ns| cpu_ns > limit) {
             return Err(Unfit::TooMuchCpuTime(index));
         }
+        let limit = interval.duration_ns.saturating_mul(MAX_UJ_PER_NS);
+        let mut samples = interval.zones.iter();
+        if samples.any(|sample| sample.measured_uj > limit) {
+            return Err(Unfit::TooMuchPower(index));
+        }
     }
     Ok(())
 }
@@ -295,6 +310,10 @@ impl<'a> Rollup<'a> {
 
     /// Energy alone stays below 2^64 by the limits of a batch; the ledger's integers end at 2^63.
     fn check_sums(&self) -> Result<(), Unfit> {
+        let most = MINUTE_NS * MAX_UJ_PER_NS;
+        if self.zones.values().any(|zone| zone.measured_uj > most) {
+            return Err(Unfit::TooMuchPowerTogether);
+        }
         let zones = self.zones.values();
         let zones = zones.flat_map(|zone| [zone.measured_uj, zone.system_usage_ns]);
         let shares = self.shares.values().map(|share| share.usage_ns);

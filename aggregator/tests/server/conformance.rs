@@ -72,17 +72,32 @@ fn what_a_ledger_cannot_hold_is_refused_and_harms_nothing() {
         let refused = store.write_batch(&received(batch("n1", u64::MAX, "r1")), "s");
         assert!(matches!(refused, Err(StoreError::Unfit(Unfit::TooGreat))));
 
+        let mut implausible = batch("n1", 1, "r1");
+        let most = wire::limits::MAX_SAMPLE_UJ;
+        let zones = || vec![sample(0, 0, 0, &[most, 0])];
+        implausible.intervals = vec![interval(0, 1, 2, zones()); 9_000];
+        let refused = store.write_batch(&received(implausible), "s");
+        let too_much = Unfit::TooMuchPower(0);
+        assert!(matches!(refused, Err(StoreError::Unfit(unfit)) if unfit == too_much));
+
         // Each fits by itself; together they pass what 63 bits hold.
         let mut great = batch("n1", 1, "r1");
-        great.intervals =
-            vec![interval(0, 1, 2, vec![sample(0, 1_000_000_000_000_000, 0, &[0, 0])]); 9_000];
+        let at = |number: i64| interval(number * 100_000, 100, 2, zones());
+        great.intervals = (0..9_000).map(at).collect();
         store.write_batch(&received(great.clone()), "s").unwrap();
         great.sequence = 2;
-        let refused = store.write_batch(&received(great), "s");
+        let refused = store.write_batch(&received(great.clone()), "s");
         assert!(matches!(refused, Err(StoreError::Unfit(Unfit::TooGreat))));
 
         let written = store.write_batch(&received(batch("n2", 1, "r1")), "s");
         assert_eq!(written.unwrap(), Written::New);
+
+        // Another run and another node may together with it pass them.
+        great.node = "n3".to_owned();
+        great.workloads[0].run = "r2".to_owned();
+        store.write_batch(&received(great), "s").unwrap();
+        assert_eq!(store.runs(&RunFilter::default()).unwrap().len(), 2);
+        assert!(store.stages().unwrap()[0].active_joules > 1.8e13);
         assert_proved(&*store);
     });
 }
