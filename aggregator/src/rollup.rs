@@ -117,7 +117,8 @@ impl<'a> StageKey<'a> {
 /// A batch's sums. Minutes count from 1970; zones and workloads are indexes into the batch's dictionaries.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Rollup<'a> {
-    /// By (minute, zone), nested zones too.
+    /// By (minute, zone), nested zones too. An additive zone that could not be read is there as well, with no
+    /// energy and no time covered, so that a reader sees what is missing.
     pub zones: BTreeMap<(i64, usize), ZoneMinute>,
     /// By (minute, zone, workload).
     pub shares: BTreeMap<(i64, usize, usize), ShareMinute>,
@@ -133,13 +134,14 @@ pub fn rollup(batch: &Batch) -> Result<Rollup<'_>, Unfit> {
     check(batch)?;
     let mut rollup = Rollup::default();
     for interval in &batch.intervals {
-        for sample in interval.zones.iter().filter(|sample| is_known(sample)) {
+        for sample in &interval.zones {
             let nested = !batch.zones[sample.zone as usize].parent.is_empty();
             for piece in pieces(interval.start_unix_ms, interval.duration_ns) {
-                if nested {
-                    rollup.add_nested(sample, &piece);
-                } else {
-                    rollup.add_additive(interval, sample, &piece)?;
+                match (is_known(sample), nested) {
+                    (true, true) => rollup.add_nested(sample, &piece),
+                    (true, false) => rollup.add_additive(interval, sample, &piece)?,
+                    (false, true) => {}
+                    (false, false) => rollup.add_unknown(interval, sample, &piece),
                 }
             }
         }
@@ -286,6 +288,16 @@ impl<'a> Rollup<'a> {
             &mut minute.system_usage_ns,
             piece.part(interval.system_cpu_ns),
         )
+    }
+
+    /// Who ran is noted, with neither energy nor the weight that shares out what others know to be idle.
+    fn add_unknown(&mut self, interval: &Interval, sample: &ZoneSample, piece: &Piece) {
+        let zone = sample.zone as usize;
+        self.zones.entry((piece.minute, zone)).or_default();
+        for &workload in &interval.workloads {
+            let key = (piece.minute, zone, workload as usize);
+            self.shares.entry(key).or_default();
+        }
     }
 
     fn add_stages(&mut self, batch: &'a Batch, interval: &Interval) -> Result<(), Unfit> {

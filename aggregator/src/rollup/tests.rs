@@ -106,7 +106,10 @@ fn a_sample_that_knows_no_energy_covers_no_time() {
         batch.intervals[0].zones.truncate(1);
         batch.intervals[0].zones[0].outcome = outcome.into();
         let rollup = rollup(&batch).unwrap();
-        assert!(rollup.zones.is_empty() && rollup.shares.is_empty());
+        let zones: Vec<_> = rollup.zones.into_iter().collect();
+        assert_eq!(zones, [((0, 0), ZoneMinute::default())]);
+        let shares: Vec<_> = rollup.shares.into_values().collect();
+        assert_eq!(shares, [ShareMinute::default(); 2]);
         assert_eq!(rollup.stages.len(), 1, "the run ran all the same");
     }
 }

@@ -308,13 +308,23 @@ fn a_minute_covers_at_most_a_minute_and_holes_cover_nothing() {
         store.write_batch(&received(hole), "s").unwrap();
 
         let ledger = store.run_ledger(&run_key("r1")).unwrap().unwrap();
-        let [cell] = &ledger.cells[..] else {
-            panic!("one cell, not {:?}", ledger.cells);
-        };
-        assert_eq!(
-            (cell.covered_ms, cell.measured),
-            (60_000, Energy::from_microjoules(80))
-        );
+        let cells: Vec<_> = ledger
+            .cells
+            .iter()
+            .map(|cell| (cell.node.node.as_str(), cell.covered_ms, cell.measured))
+            .collect();
+        let hole = ("n2", 0, Energy::ZERO);
+        let full = ("n1", 60_000, Energy::from_microjoules(80));
+        assert_eq!(cells, [full, hole, hole]);
+        assert!(ledger.cells.iter().all(|cell| cell.shares.len() == 2));
+
+        for by in [SeriesBy::Node, SeriesBy::Stage, SeriesBy::Run] {
+            let series = store.series(by, time(0), time(120_000)).unwrap();
+            assert_eq!(series.len(), 1, "a hole is a gap in a line: {series:?}");
+        }
+        let nodes = store.nodes().unwrap();
+        let zones: Vec<_> = nodes.iter().map(|node| node.zones.len()).collect();
+        assert_eq!(zones, [1, 0]);
         assert_proved(&*store);
     });
 }
