@@ -76,6 +76,12 @@ impl SqliteStore {
         })
     }
 
+    /// Whether there is a ledger, or something in its place, in a data directory.
+    #[must_use]
+    pub fn exists(data_dir: &Path) -> bool {
+        data_dir.join(FILE_NAME).exists()
+    }
+
     /// Bytes of the ledger's files on disk, 0 where they cannot be read.
     #[must_use]
     pub fn size_bytes(data_dir: &Path) -> u64 {
