@@ -104,6 +104,25 @@ fn a_server_that_cannot_listen_leaves_the_sites_as_they_are() {
 }
 
 #[test]
+fn a_second_signal_ends_a_server_that_waits_for_a_request() {
+    let mut serving = Serving::start();
+    let mut log = BufReader::new(serving.child.stderr.take().unwrap()).lines();
+    let mut stream = TcpStream::connect(serving.url.trim_start_matches("http://")).unwrap();
+    let request = "POST /v1/batches HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\
+                   Content-Type: application/x-protobuf\r\nContent-Encoding: zstd\r\n\
+                   Expect: 100-continue\r\n\r\n";
+    stream.write_all(request.as_bytes()).unwrap();
+    // The server says so when it waits for the body, which never comes.
+    assert!(head(&mut stream).starts_with("HTTP/1.1 100"));
+
+    let server = Pid::from_child(&serving.child);
+    kill_process(server, Signal::TERM).unwrap();
+    assert!(log.any(|line| line.unwrap().contains("stopping")));
+    kill_process(server, Signal::INT).unwrap();
+    assert_eq!(serving.child.wait().unwrap().code(), Some(128 + 2));
+}
+
+#[test]
 fn a_server_and_its_data_directory_give_the_same_answers() {
     let serving = Serving::start();
     assert!(
