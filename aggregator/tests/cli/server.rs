@@ -74,10 +74,12 @@ fn a_data_directory_has_one_server() {
             .sites()
     };
     let before = sites().unwrap();
+    // On the same port, so that it ends even where nothing else stops it.
+    let address = serving.url.trim_start_matches("http://");
     let args = [
         "serve",
         "--listen",
-        "127.0.0.1:0",
+        address,
         "--site",
         "lab",
         "--data-dir",
