@@ -17,6 +17,9 @@ const INGEST_PERMITS: usize = 4;
 /// Questions that the store answers at once.
 const READ_PERMITS: usize = 8;
 
+/// Probes of readiness at once; they wait for each other only, never behind what is slow.
+const PROBE_PERMITS: usize = 2;
+
 /// Everything that a request may need.
 pub struct App {
     /// The store.
@@ -29,8 +32,9 @@ pub struct App {
     pub metrics: Metrics,
     /// Where the ledger is.
     pub data_dir: PathBuf,
-    ingest_permits: Semaphore,
-    read_permits: Semaphore,
+    ingest_permits: Arc<Semaphore>,
+    read_permits: Arc<Semaphore>,
+    probe_permits: Arc<Semaphore>,
 }
 
 impl App {
@@ -43,8 +47,9 @@ impl App {
             sites: config.sites.clone(),
             metrics: Metrics::new(config.run_metrics_ttl, config.sites.sites()),
             data_dir: config.data_dir.clone(),
-            ingest_permits: Semaphore::new(INGEST_PERMITS),
-            read_permits: Semaphore::new(READ_PERMITS),
+            ingest_permits: Arc::new(Semaphore::new(INGEST_PERMITS)),
+            read_permits: Arc::new(Semaphore::new(READ_PERMITS)),
+            probe_permits: Arc::new(Semaphore::new(PROBE_PERMITS)),
         }
     }
 
@@ -57,6 +62,17 @@ impl App {
         ask: impl FnOnce(&Self) -> Result<T, ApiError> + Send + 'static,
     ) -> Result<T, ApiError> {
         self.block(&self.read_permits, ask).await
+    }
+
+    /// Asks whether the server is ready on a thread where it may block, however busy the server is.
+    ///
+    /// # Errors
+    /// As `ask` does.
+    pub async fn probe<T: Send + 'static>(
+        self: &Arc<Self>,
+        ask: impl FnOnce(&Self) -> Result<T, ApiError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        self.block(&self.probe_permits, ask).await
     }
 
     /// Takes in a batch on a thread where it may block.
@@ -72,12 +88,18 @@ impl App {
 
     async fn block<T: Send + 'static>(
         self: &Arc<Self>,
-        permits: &Semaphore,
+        permits: &Arc<Semaphore>,
         task: impl FnOnce(&Self) -> Result<T, ApiError> + Send + 'static,
     ) -> Result<T, ApiError> {
-        let _permit = permits.acquire().await.expect("permits are never closed");
+        let permit = Arc::clone(permits).acquire_owned().await;
+        let permit = permit.expect("permits are never closed");
         let app = Arc::clone(self);
-        let done = tokio::task::spawn_blocking(move || task(&app)).await;
+        let blocking = move || {
+            // Held until the work is done: a client that goes away ends the request, but not the work.
+            let _permit = permit;
+            task(&app)
+        };
+        let done = tokio::task::spawn_blocking(blocking).await;
         done.unwrap_or_else(|error| {
             tracing::error!(%error, "a request ended in a panic");
             Err(ApiError::new(
@@ -85,5 +107,65 @@ impl App {
                 "the request failed inside the server; its log says where",
             ))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use axum::extract::State;
+    use tokio::sync::oneshot;
+
+    use super::*;
+    use crate::api::health;
+    use crate::config::ServeArgs;
+    use crate::store::SqliteStore;
+
+    fn app() -> (tempfile::TempDir, Arc<App>) {
+        let directory = tempfile::tempdir().unwrap();
+        let args = ServeArgs {
+            data_dir: Some(directory.path().to_owned()),
+            ..ServeArgs::default()
+        };
+        let store = Arc::new(SqliteStore::open(directory.path()).unwrap());
+        let app = App::new(store, &ServeConfig::read(args).unwrap());
+        (directory, Arc::new(app))
+    }
+
+    #[tokio::test]
+    async fn work_keeps_its_permit_when_its_client_goes_away() {
+        let (_directory, app) = app();
+        let (started, has_started) = oneshot::channel();
+        let (let_end, may_end) = mpsc::channel::<()>();
+        let asked = Arc::clone(&app);
+        let request = tokio::spawn(async move {
+            let work = move |_: &App| {
+                let _ = started.send(());
+                let _ = may_end.recv();
+                Ok(())
+            };
+            asked.read(work).await
+        });
+        has_started.await.unwrap();
+        request.abort();
+        assert!(request.await.unwrap_err().is_cancelled());
+        assert_eq!(app.read_permits.available_permits(), READ_PERMITS - 1);
+
+        drop(let_end);
+        let all = app.read_permits.acquire_many(READ_PERMITS as u32).await;
+        assert!(all.is_ok(), "the permit comes back when the work is done");
+    }
+
+    #[tokio::test]
+    async fn a_probe_does_not_wait_for_readers() {
+        let (_directory, app) = app();
+        let readers = app.read_permits.acquire_many(READ_PERMITS as u32).await;
+        // Without end where it waits for them; the bound only makes that a failure.
+        let ready = health::ready(State(Arc::clone(&app)));
+        let ready = tokio::time::timeout(Duration::from_secs(60), ready).await;
+        assert_eq!(ready.unwrap().unwrap(), "ready\n");
+        drop(readers);
     }
 }

@@ -1,10 +1,13 @@
 //! The table of contents of the command line.
 
+use std::future::Future;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use tokio::runtime::Runtime;
 
 use crate::commands::{
     compare, demo, exec, import, intensity, ledger, output, report, runs, serve,
@@ -120,7 +123,17 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
 }
 
 fn block_on(command: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
-    tokio::runtime::Runtime::new()?.block_on(command)
+    drive(Runtime::new()?, command)
+}
+
+/// Work on other threads that a command left behind may end within this time; then the process ends.
+const LAST_WORK: Duration = Duration::from_secs(1);
+
+/// Runs a command to its end. Dropping the runtime instead would wait for all blocking work, without limit.
+fn drive<T>(runtime: Runtime, command: impl Future<Output = T>) -> T {
+    let done = runtime.block_on(command);
+    runtime.shutdown_timeout(LAST_WORK);
+    done
 }
 
 /// A mistake in the arguments that the grammar alone cannot see.
@@ -140,4 +153,27 @@ fn fail(error: &anyhow::Error) -> ExitCode {
     // One line: the message, then its causes.
     output::tell(&format!("error: {error:#}"));
     ExitCode::FAILURE
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[test]
+    fn a_command_ends_though_blocking_work_does_not() {
+        let (work, endless) = mpsc::channel::<()>();
+        let (end, ended) = mpsc::channel();
+        std::thread::spawn(move || {
+            let command = async {
+                tokio::task::spawn_blocking(move || endless.recv());
+            };
+            drive(Runtime::new().unwrap(), command);
+            end.send(()).unwrap();
+        });
+        // The bound only makes a failure of what would else wait without end.
+        ended.recv_timeout(Duration::from_secs(60)).unwrap();
+        drop(work);
+    }
 }

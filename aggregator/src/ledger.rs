@@ -166,10 +166,7 @@ impl Ledger {
         if yearly(zone).is_some() {
             return Ok(true);
         }
-        let slots = self
-            .store
-            .slots(zone, Timestamp::UNIX_EPOCH, Timestamp::MAX)?;
-        Ok(!slots.is_empty())
+        self.store.has_slots(zone)
     }
 
     /// Adds intensity slots; returns how many were new or changed.

@@ -66,7 +66,8 @@ pub struct Report {
     pub energy_joules: f64,
     /// The part of `energy_joules` that is idle.
     pub idle_joules: f64,
-    /// `energy_joules` x PUE x intensity; null where no intensity is known for some of it.
+    /// `energy_joules` x PUE x intensity; null where no intensity is known for some of it, or no energy at
+    /// all.
     pub carbon_grams: Option<f64>,
     /// Energy (IT side) that `carbon_grams` could not be told for: no intensity zone, or none known.
     pub uncovered_joules: f64,

@@ -21,6 +21,10 @@ const MAX_END_MS: u64 = 253_370_764_800_000;
 /// More CPUs than any node has; a greater CPU time would in the end overflow the ledger's sums.
 const MAX_CPUS: u64 = 65_536;
 
+/// More power than any site has, 10 MW, in microjoules per nanosecond; such energy is a counter's fault, and
+/// would in the end overflow the ledger's sums.
+const MAX_UJ_PER_NS: u64 = 10_000;
+
 /// A valid batch that the ledger nevertheless cannot hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unfit {
@@ -35,6 +39,12 @@ pub enum Unfit {
     /// More CPU time than an interval can have.
     #[error("interval {0} has more CPU time than {MAX_CPUS} CPUs")]
     TooMuchCpuTime(usize),
+    /// More energy than a zone can have used in the time.
+    #[error("interval {0} has a zone of more than 10 MW")]
+    TooMuchPower(usize),
+    /// The same, of intervals that overlap.
+    #[error("its intervals overlap, and together have a zone of more than 10 MW")]
+    TooMuchPowerTogether,
     /// A sum that 63 bits do not hold.
     #[error("its sums are greater than the ledger can hold")]
     TooGreat,
@@ -107,7 +117,8 @@ impl<'a> StageKey<'a> {
 /// A batch's sums. Minutes count from 1970; zones and workloads are indexes into the batch's dictionaries.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Rollup<'a> {
-    /// By (minute, zone), nested zones too.
+    /// By (minute, zone), nested zones too. An additive zone that could not be read is there as well, with no
+    /// energy and no time covered, so that a reader sees what is missing.
     pub zones: BTreeMap<(i64, usize), ZoneMinute>,
     /// By (minute, zone, workload).
     pub shares: BTreeMap<(i64, usize, usize), ShareMinute>,
@@ -123,13 +134,14 @@ pub fn rollup(batch: &Batch) -> Result<Rollup<'_>, Unfit> {
     check(batch)?;
     let mut rollup = Rollup::default();
     for interval in &batch.intervals {
-        for sample in interval.zones.iter().filter(|sample| is_known(sample)) {
+        for sample in &interval.zones {
             let nested = !batch.zones[sample.zone as usize].parent.is_empty();
             for piece in pieces(interval.start_unix_ms, interval.duration_ns) {
-                if nested {
-                    rollup.add_nested(sample, &piece);
-                } else {
-                    rollup.add_additive(interval, sample, &piece)?;
+                match (is_known(sample), nested) {
+                    (true, true) => rollup.add_nested(sample, &piece),
+                    (true, false) => rollup.add_additive(interval, sample, &piece)?,
+                    (false, true) => {}
+                    (false, false) => rollup.add_unknown(interval, sample, &piece),
                 }
             }
         }
@@ -180,6 +192,11 @@ fn check(batch: &Batch) -> Result<(), Unfit> {
         let mut times = interval.cpu_ns.iter().chain([&interval.system_cpu_ns]);
         if times.any(|&cpu_ns| cpu_ns > limit) {
             return Err(Unfit::TooMuchCpuTime(index));
+        }
+        let limit = interval.duration_ns.saturating_mul(MAX_UJ_PER_NS);
+        let mut samples = interval.zones.iter();
+        if samples.any(|sample| sample.measured_uj > limit) {
+            return Err(Unfit::TooMuchPower(index));
         }
     }
     Ok(())
@@ -273,6 +290,16 @@ impl<'a> Rollup<'a> {
         )
     }
 
+    /// Who ran is noted, with neither energy nor the weight that shares out what others know to be idle.
+    fn add_unknown(&mut self, interval: &Interval, sample: &ZoneSample, piece: &Piece) {
+        let zone = sample.zone as usize;
+        self.zones.entry((piece.minute, zone)).or_default();
+        for &workload in &interval.workloads {
+            let key = (piece.minute, zone, workload as usize);
+            self.shares.entry(key).or_default();
+        }
+    }
+
     fn add_stages(&mut self, batch: &'a Batch, interval: &Interval) -> Result<(), Unfit> {
         for (position, &workload) in interval.workloads.iter().enumerate() {
             let Some(key) = StageKey::of(&batch.workloads[workload as usize]) else {
@@ -295,6 +322,10 @@ impl<'a> Rollup<'a> {
 
     /// Energy alone stays below 2^64 by the limits of a batch; the ledger's integers end at 2^63.
     fn check_sums(&self) -> Result<(), Unfit> {
+        let most = MINUTE_NS * MAX_UJ_PER_NS;
+        if self.zones.values().any(|zone| zone.measured_uj > most) {
+            return Err(Unfit::TooMuchPowerTogether);
+        }
         let zones = self.zones.values();
         let zones = zones.flat_map(|zone| [zone.measured_uj, zone.system_usage_ns]);
         let shares = self.shares.values().map(|share| share.usage_ns);

@@ -1,11 +1,14 @@
-//! A server's life: check, open, bind, serve, drain.
+//! A server's life: check, lock, open, bind, serve, drain.
 
+use std::fs::File;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 use tokio::net::TcpListener;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
@@ -20,6 +23,8 @@ use crate::store::{SqliteStore, Store, StoreError};
 
 /// How long requests under way may take once the server was told to stop.
 const GRACE: Duration = Duration::from_secs(10);
+/// In the data directory; held by the one server that serves it.
+const LOCK_FILE: &str = "serve.lock";
 /// How often the shown intensity and the store's size are read anew.
 const REFRESH_EVERY: Duration = Duration::from_secs(60);
 
@@ -32,6 +37,14 @@ pub enum StartError {
     /// The ledger cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Another server has this data directory.
+    #[error(
+        "the data directory {0} is already served by another hxmlops; stop it, or choose another with --data-dir"
+    )]
+    Served(String),
+    /// The data directory cannot be kept from other servers.
+    #[error("cannot lock {0}: {1}")]
+    Lock(String, std::io::Error),
     /// The address cannot be listened on.
     #[error("cannot listen on {0}: {1}; choose another address with --listen")]
     Listen(SocketAddr, std::io::Error),
@@ -42,24 +55,32 @@ pub struct Server {
     app: Arc<App>,
     listener: TcpListener,
     address: SocketAddr,
+    lock: File,
 }
 
 impl Server {
-    /// Opens the ledger and takes the port.
+    /// Opens the ledger and takes the port. Only then are the sites in the ledger made its own.
     ///
     /// # Errors
-    /// [`StartError`]; an unknown intensity zone is found before anything is made or bound.
+    /// [`StartError`]; an unknown intensity zone is found before a ledger is made or a port bound.
     pub async fn bind(config: ServeConfig) -> Result<Self, StartError> {
-        check_zones(config.sites.sites(), &config.data_dir)?;
+        let sites = config.sites.sites();
+        if !SqliteStore::exists(&config.data_dir) {
+            check_zones(sites, |_| Ok(false))?;
+        }
+        let lock = lock(&config.data_dir)?;
+        // Opened for writing before anything is asked of it: a ledger of an older program is not read as it is.
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&config.data_dir)?);
-        store.put_sites(config.sites.sites())?;
+        check_zones(sites, |zone| store.has_slots(zone))?;
         let in_use = |error| StartError::Listen(config.listen, error);
         let listener = TcpListener::bind(config.listen).await.map_err(in_use)?;
         let address = listener.local_addr().map_err(in_use)?;
+        store.put_sites(sites)?;
         Ok(Self {
             app: Arc::new(App::new(store, &config)),
             listener,
             address,
+            lock,
         })
     }
 
@@ -74,6 +95,7 @@ impl Server {
     /// # Errors
     /// Where accepting connections fails for good.
     pub async fn run(self, stop: CancellationToken) -> std::io::Result<()> {
+        let _lock = self.lock;
         let tasks = TaskTracker::new();
         tasks.spawn(refresh(Arc::clone(&self.app), stop.clone()));
         tasks.close();
@@ -100,11 +122,31 @@ async fn grace_over(stop: &CancellationToken) {
     tokio::time::sleep(GRACE).await;
 }
 
+/// Takes the data directory, which is made where there is none; it is free again when the file is dropped.
+fn lock(data_dir: &Path) -> Result<File, StartError> {
+    let path = data_dir.join(LOCK_FILE);
+    let failed = |error| StartError::Lock(path.display().to_string(), error);
+    std::fs::create_dir_all(data_dir).map_err(failed)?;
+    let file = File::options()
+        .create(true)
+        .append(true)
+        .open(&path)
+        .map_err(failed)?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(Errno::WOULDBLOCK) => Err(StartError::Served(data_dir.display().to_string())),
+        Err(error) => Err(failed(error.into())),
+    }
+}
+
 /// Every site's intensity zone is in the yearly table, or there are slots of it in the ledger.
-fn check_zones(sites: &[Site], data_dir: &Path) -> Result<(), StartError> {
+fn check_zones(
+    sites: &[Site],
+    has_slots: impl Fn(&str) -> Result<bool, StoreError>,
+) -> Result<(), StartError> {
     for zone in sites.iter().filter_map(|site| site.intensity_zone.as_ref()) {
-        let known = yearly(&normalized_zone(zone)).is_some() || has_slots(zone, data_dir)?;
-        if !known {
+        let normalized = normalized_zone(zone);
+        if yearly(&normalized).is_none() && !has_slots(&normalized)? {
             return Err(InvalidConfig(format!(
                 "unknown intensity zone '{zone}': neither in the yearly table (`hxmlops intensity --list`) nor \
                  in the ledger; a country is two letters, such as FR"
@@ -113,18 +155,6 @@ fn check_zones(sites: &[Site], data_dir: &Path) -> Result<(), StartError> {
         }
     }
     Ok(())
-}
-
-fn has_slots(zone: &str, data_dir: &Path) -> Result<bool, StoreError> {
-    match SqliteStore::open_existing(data_dir) {
-        Ok(store) => {
-            let zone = normalized_zone(zone);
-            let slots = store.slots(&zone, Timestamp::UNIX_EPOCH, Timestamp::MAX)?;
-            Ok(!slots.is_empty())
-        }
-        Err(StoreError::Missing(_)) => Ok(false),
-        Err(error) => Err(error),
-    }
 }
 
 /// Keeps the figures that come from the store fresh, so that a scrape need not ask it.

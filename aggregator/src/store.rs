@@ -274,9 +274,9 @@ pub struct RunLedger {
 pub enum SeriesBy {
     /// Whole nodes, as `cluster/node`: measured energy.
     Node,
-    /// Stages, as `workflow/stage`: active energy.
+    /// Stages, as `cluster/workflow/stage`: active energy.
     Stage,
-    /// Runs, as `workflow/run`: active energy.
+    /// Runs, as `cluster/workflow/run`: active energy.
     Run,
 }
 
@@ -361,14 +361,16 @@ pub trait Store: Send + Sync {
     /// Where the store fails.
     fn sites(&self) -> Result<Vec<Site>, StoreError>;
 
-    /// Writes intensity slots in one transaction. A slot of the same zone, start, end and signal with another
-    /// figure becomes a new revision; the old one stays. Returns how many were new or changed.
+    /// Writes intensity slots in one transaction. A slot of the same zone, start, end, signal and basis with
+    /// another figure becomes a new revision; the old one stays. Of equal ones in one call the last counts.
+    /// Returns how many were new or changed.
     ///
     /// # Errors
     /// Where the store fails.
     fn put_slots(&self, slots: &[Slot]) -> Result<usize, StoreError>;
 
-    /// The newest revision of every slot of an intensity zone that touches `from` to `to`, by start.
+    /// The newest revision of every slot of an intensity zone that touches `from` to `to`, by start; slots of
+    /// different basis stand side by side.
     ///
     /// # Errors
     /// Where the store fails.
@@ -378,6 +380,12 @@ pub trait Store: Send + Sync {
         from: Timestamp,
         to: Timestamp,
     ) -> Result<Vec<Slot>, StoreError>;
+
+    /// Whether there is any slot of an intensity zone.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    fn has_slots(&self, intensity_zone: &str) -> Result<bool, StoreError>;
 
     /// Reads every raw batch again and proves that the rollups are their sums, and that each zone-minute's
     /// parts are what was measured. `progress` is called with (batches done, batches in all).

@@ -33,6 +33,6 @@ pub(crate) async fn alive() -> &'static str {
     (status = 503, body = ErrorBody),
 ))]
 pub(crate) async fn ready(State(app): State<Arc<App>>) -> Result<&'static str, ApiError> {
-    app.read(|app| Ok(app.store.sites()?)).await?;
+    app.probe(|app| Ok(app.store.sites()?)).await?;
     Ok("ready\n")
 }

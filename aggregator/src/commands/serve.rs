@@ -1,10 +1,10 @@
 //! `hxmlops serve`: starts the server and lets it run until it is told to stop.
 
 use std::io::{IsTerminal, Write};
-use std::process::ExitCode;
+use std::process::{self, ExitCode};
 
 use anyhow::Context;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
@@ -15,8 +15,10 @@ pub use crate::config::ServeArgs;
 
 /// Exit code of a command that was told something impossible.
 const USAGE: u8 = 2;
+/// Added to a signal's number: the exit code of what it ended, as shells have it.
+const SIGNALLED: i32 = 128;
 
-/// Serves until SIGTERM or SIGINT. A configuration that cannot be gives one line and exit code 2, before
+/// Serves until SIGTERM or SIGINT; a second one ends it at once. A configuration that cannot be gives one line and exit code 2, before
 /// any port is bound.
 ///
 /// # Errors
@@ -61,12 +63,20 @@ fn stop_on_signal(stop: CancellationToken) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
     tokio::spawn(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
+        either(&mut terminate, &mut interrupt).await;
         tracing::info!("stopping: no new requests, those under way are finished");
         stop.cancel();
+        let kind = either(&mut terminate, &mut interrupt).await;
+        tracing::warn!("stopped at once: requests that were under way are cut off");
+        process::exit(SIGNALLED + kind.as_raw_value());
     });
     Ok(())
+}
+
+/// The one that comes first.
+async fn either(terminate: &mut Signal, interrupt: &mut Signal) -> SignalKind {
+    tokio::select! {
+        _ = terminate.recv() => SignalKind::terminate(),
+        _ = interrupt.recv() => SignalKind::interrupt(),
+    }
 }

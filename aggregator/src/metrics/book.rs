@@ -1,13 +1,30 @@
 //! One bounded set of counters by label values.
 
 use std::collections::BTreeMap;
-use std::ops::AddAssign;
 
 /// Label values of one series.
 pub(super) type Labels = Vec<String>;
 
 /// Stands for all series that there was no room for.
 pub(super) const OTHER: &str = "other";
+
+/// What a counter counts.
+pub(super) trait Amount: Copy + Default {
+    /// The sum; it stays at the greatest there is rather than wrap.
+    fn plus(self, other: Self) -> Self;
+}
+
+impl Amount for u64 {
+    fn plus(self, other: Self) -> Self {
+        self.saturating_add(other)
+    }
+}
+
+impl Amount for f64 {
+    fn plus(self, other: Self) -> Self {
+        self + other
+    }
+}
 
 /// Counters of one family; none of them ever goes down.
 #[derive(Clone, Debug)]
@@ -20,7 +37,7 @@ pub(super) struct Book<V> {
     cut: u64,
 }
 
-impl<V: AddAssign + Copy + Default> Book<V> {
+impl<V: Amount> Book<V> {
     pub(super) fn new(max_series: usize) -> Self {
         Self {
             max_series,
@@ -41,7 +58,8 @@ impl<V: AddAssign + Copy + Default> Book<V> {
             vec![OTHER.to_owned(); labels.len()]
         };
         let before = self.ended.remove(&labels).unwrap_or_default();
-        *self.series.entry(labels).or_insert(before) += amount;
+        let sum = self.series.entry(labels).or_insert(before);
+        *sum = sum.plus(amount);
         room
     }
 
@@ -83,4 +101,18 @@ fn take<V>(series: &mut BTreeMap<Labels, V>, prefix: &[String]) -> Vec<(Labels, 
     let found: Vec<Labels> = found.map(|(labels, _)| labels.clone()).collect();
     let entries = found.iter().map(|labels| series.remove_entry(labels));
     entries.flatten().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_counter_stays_at_the_greatest_there_is() {
+        let mut book = Book::new(1);
+        let labels = || vec!["train".to_owned()];
+        book.add(labels(), u64::MAX);
+        book.add(labels(), 1);
+        assert!(book.rows(|amount| amount as f64)[0].1 >= u64::MAX as f64);
+    }
 }

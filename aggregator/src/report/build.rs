@@ -43,6 +43,12 @@ pub fn build(
     for cell in &ledger.cells {
         let split = share_idle(cell, idle_policy);
         let own = own_shares(ledger, cell, &split);
+        if is_unknown(cell) {
+            if !own.is_empty() {
+                coverage.ran(cell);
+            }
+            continue;
+        }
         let energy: Energy = own.iter().map(|own| own.active + own.idle).sum();
         balances.add(cell, &split, energy);
         if own.is_empty() {
@@ -59,7 +65,7 @@ pub fn build(
     }
 
     let coverage_ratio = coverage.ratio(summary, &ledger.cells);
-    let told = footprint.is_complete();
+    let told = books.any && footprint.is_complete();
     let mut report = Report {
         run: summary.key.run.clone(),
         workflow: summary.key.workflow.clone(),
@@ -84,6 +90,11 @@ pub fn build(
     };
     report.notes = notes(&report, &footprint);
     report
+}
+
+/// Whether the zone could not be read in all of the minute: then 0 is not its energy.
+fn is_unknown(cell: &Cell) -> bool {
+    cell.covered_ms == 0 && cell.measured == Energy::ZERO
 }
 
 /// What the run bears of one share of a cell.
@@ -128,6 +139,8 @@ fn window(summary: &RunSummary, minute: Timestamp) -> (Timestamp, Timestamp) {
 /// Sums over the whole run.
 #[derive(Default)]
 struct Books {
+    /// There is energy that is known, be it 0.
+    any: bool,
     energy: Energy,
     idle: Energy,
     modelled: Energy,
@@ -138,6 +151,7 @@ impl Books {
     fn add(&mut self, cell: &Cell, own: &[Own<'_>]) {
         let idle: Energy = own.iter().map(|own| own.idle).sum();
         let energy = idle + own.iter().map(|own| own.active).sum();
+        self.any = true;
         self.energy += energy;
         self.idle += idle;
         if cell.modelled {

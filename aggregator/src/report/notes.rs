@@ -12,7 +12,13 @@ const FULL_COVERAGE: f64 = 0.95;
 type Note = fn(&Report, &Footprint) -> Option<String>;
 
 /// All notes, in the order in which they are told.
-const NOTES: [Note; 7] = [
+const NOTES: [Note; 8] = [
+    |report, _| {
+        nothing_known(report).then(|| {
+            "No grams: no energy is known for the run; no zone could be read while it ran."
+                .to_owned()
+        })
+    },
     |_, footprint| {
         let sites = list(&footprint.sites_without_zone)?;
         Some(format!(
@@ -40,7 +46,7 @@ const NOTES: [Note; 7] = [
     },
     |report, _| {
         let known = report.coverage_ratio;
-        (known < FULL_COVERAGE).then(|| {
+        (known < FULL_COVERAGE && !nothing_known(report)).then(|| {
             let known = percent(known);
             format!("Energy is known for {known} of the run's time only; the rest is missing here.")
         })
@@ -68,6 +74,10 @@ pub(super) fn notes(report: &Report, footprint: &Footprint) -> Vec<String> {
         .iter()
         .filter_map(|note| note(report, footprint))
         .collect()
+}
+
+fn nothing_known(report: &Report) -> bool {
+    report.coverage_ratio <= 0.0 && report.energy_joules <= 0.0
 }
 
 fn list(names: &BTreeSet<String>) -> Option<String> {

@@ -224,6 +224,56 @@ fn coverage_counts_known_time_within_the_run_only() {
     check(&[], 3, 0.0);
 }
 
+/// A minute in which `zone` could not be read while stage `train` of the run ran.
+fn unknown(zone: &str) -> Cell {
+    Cell {
+        zone: zone.to_owned(),
+        measured: uj(0),
+        idle: uj(0),
+        system: uj(0),
+        covered_ms: 0,
+        ..cell(0, "n1", "lab", &[(1, 0, 0)])
+    }
+}
+
+fn in_france(cells: Vec<Cell>) -> Report {
+    let slots = timeline(Vec::new(), "FR", start(), minute(1));
+    let timelines = BTreeMap::from([("FR".to_owned(), slots)]);
+    let sites = [site("lab", Some("FR"), 1.2)];
+    build(&ledger(1, cells), IdlePolicy::Usage, &sites, &timelines)
+}
+
+#[test]
+fn a_zone_that_could_not_be_read_is_missing_not_zero() {
+    let report = in_france(vec![
+        cell(0, "n1", "lab", &[(1, 4_000_000, 5)]),
+        unknown("dram-0"),
+    ]);
+    assert!(near(report.coverage_ratio, 0.5));
+    let note = "Energy is known for 50 % of the run's time only";
+    assert!(report.notes[0].contains(note), "{:?}", report.notes);
+    assert!(report.carbon_grams.is_some());
+    let zones: Vec<_> = report.balance.iter().map(|row| row.zone.as_str()).collect();
+    assert_eq!(zones, ["package-0"], "no row of zeros");
+    assert_eq!(report.stages[0].components.len(), 1);
+}
+
+#[test]
+fn a_run_of_which_no_energy_is_known_has_no_grams() {
+    let report = in_france(vec![unknown("package-0"), unknown("dram-0")]);
+    assert_eq!((report.coverage_ratio, report.carbon_grams), (0.0, None));
+    assert!(
+        report
+            .stages
+            .iter()
+            .all(|stage| stage.carbon_grams.is_none())
+    );
+    let [note] = &report.notes[..] else {
+        panic!("one note, not {:?}", report.notes);
+    };
+    assert!(note.contains("no energy is known"), "{note}");
+}
+
 #[test]
 fn coverage_of_a_node_begins_when_the_run_comes_to_it() {
     let mut ended = ledger(
@@ -344,7 +394,8 @@ proptest! {
         prop_assert_eq!(of_components, of_run);
 
         let grams: f64 = report.stages.iter().filter_map(|stage| stage.carbon_grams).sum();
-        prop_assert!(near(grams, report.carbon_grams.unwrap()));
+        prop_assert_eq!(report.carbon_grams.is_some(), report.coverage_ratio > 0.0);
+        prop_assert!(near(grams, report.carbon_grams.unwrap_or(0.0)));
         let by_pue = report.energy_joules / 3.6e6 * report.pue * 250.0;
         prop_assert!(near(by_pue, grams));
         prop_assert!((0.0..=1.0).contains(&report.coverage_ratio));

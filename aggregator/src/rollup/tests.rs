@@ -106,7 +106,10 @@ fn a_sample_that_knows_no_energy_covers_no_time() {
         batch.intervals[0].zones.truncate(1);
         batch.intervals[0].zones[0].outcome = outcome.into();
         let rollup = rollup(&batch).unwrap();
-        assert!(rollup.zones.is_empty() && rollup.shares.is_empty());
+        let zones: Vec<_> = rollup.zones.into_iter().collect();
+        assert_eq!(zones, [((0, 0), ZoneMinute::default())]);
+        let shares: Vec<_> = rollup.shares.into_values().collect();
+        assert_eq!(shares, [ShareMinute::default(); 2]);
         assert_eq!(rollup.stages.len(), 1, "the run ran all the same");
     }
 }
@@ -130,15 +133,32 @@ fn what_the_ledger_cannot_hold_is_refused() {
         &|interval| interval.system_cpu_ns = u64::MAX,
         Unfit::TooMuchCpuTime(0),
     );
+    check(
+        &|interval| interval.zones[0].measured_uj = 10_000_000_000_001,
+        Unfit::TooMuchPower(0),
+    );
+    check(
+        &|interval| interval.zones[1].measured_uj = 10_000_000_000_001,
+        Unfit::TooMuchPower(0),
+    );
 
     let mut long = batch(0, wire::limits::MAX_INTERVAL_NS, [1, 1, 1, 1]);
     long.intervals = vec![long.intervals[0].clone(); 100];
     assert!(matches!(rollup(&long), Err(Unfit::TooManyPieces(_))));
 
     let most = wire::limits::MAX_SAMPLE_UJ;
-    let mut great = batch(0, 1_000_000_000, [most, 0, 0, 0]);
-    great.intervals = vec![great.intervals[0].clone(); 10_000];
-    assert_eq!(rollup(&great), Err(Unfit::TooGreat));
+    let great = batch(0, 100_000_000_000, [0, 0, most, 0]);
+    let mut together = great.clone();
+    together.intervals = vec![great.intervals[0].clone(); 2];
+    assert_eq!(rollup(&together), Err(Unfit::TooMuchPowerTogether));
+
+    let mut in_turn = great.clone();
+    let at = |number: i64| Interval {
+        start_unix_ms: number * 100_000,
+        ..great.intervals[0].clone()
+    };
+    in_turn.intervals = (0..10_000).map(at).collect();
+    assert_eq!(rollup(&in_turn), Err(Unfit::TooGreat));
 }
 
 proptest! {
@@ -150,6 +170,7 @@ proptest! {
         parts in prop::array::uniform4(0_u64..250_000_000_000_000),
         cpu_ns in prop::array::uniform3(0_u64..65_536),
     ) {
+        let parts = parts.map(|part| part.min(duration_ns * MAX_UJ_PER_NS / 4));
         let mut batch = batch(start_unix_ms, duration_ns, parts);
         batch.intervals[0].cpu_ns = cpu_ns[..2].to_vec();
         batch.intervals[0].system_cpu_ns = cpu_ns[2];

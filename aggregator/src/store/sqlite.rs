@@ -76,6 +76,12 @@ impl SqliteStore {
         })
     }
 
+    /// Whether there is a ledger, or something in its place, in a data directory.
+    #[must_use]
+    pub fn exists(data_dir: &Path) -> bool {
+        data_dir.join(FILE_NAME).exists()
+    }
+
     /// Bytes of the ledger's files on disk, 0 where they cannot be read.
     #[must_use]
     pub fn size_bytes(data_dir: &Path) -> u64 {
@@ -186,6 +192,10 @@ impl Store for SqliteStore {
         to: Timestamp,
     ) -> Result<Vec<Slot>, StoreError> {
         self.read(|connection| settings::slots(connection, intensity_zone, from, to))
+    }
+
+    fn has_slots(&self, intensity_zone: &str) -> Result<bool, StoreError> {
+        self.read(|connection| settings::has_slots(connection, intensity_zone))
     }
 
     fn check(&self, progress: &mut dyn FnMut(u64, u64)) -> Result<CheckReport, StoreError> {

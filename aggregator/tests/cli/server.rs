@@ -5,12 +5,13 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::process::{Child, Stdio};
 use std::thread::JoinHandle;
 
+use aggregator::store::{SqliteStore, Store};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::ledger::{ENERGY, INTENSITY};
-use crate::program::{hxmlops, run};
+use crate::program::{Ended, hxmlops, run};
 
 /// `hxmlops serve` on a port and a ledger of its own.
 struct Serving {
@@ -26,7 +27,7 @@ impl Serving {
             .args(["--intensity-zone", "FR", "--pue", "1.2", "--data-dir"])
             .arg(dir.path())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(Stdio::piped())
             .spawn()
             .unwrap();
         let mut line = String::new();
@@ -56,9 +57,71 @@ impl Serving {
 
 impl Drop for Serving {
     fn drop(&mut self) {
-        let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
-        let _ = self.child.wait();
+        if let Ok(None) = self.child.try_wait() {
+            let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
+            let _ = self.child.wait();
+        }
     }
+}
+
+#[test]
+fn a_data_directory_has_one_server() {
+    let serving = Serving::start();
+    let dir = serving.dir.path().to_str().unwrap();
+    let sites = || {
+        SqliteStore::open_existing(serving.dir.path())
+            .unwrap()
+            .sites()
+    };
+    let before = sites().unwrap();
+    // On the same port, so that it ends even where nothing else stops it.
+    let address = serving.url.trim_start_matches("http://");
+    let args = [
+        "serve",
+        "--listen",
+        address,
+        "--site",
+        "lab",
+        "--data-dir",
+        dir,
+    ];
+    run(args).assert_failed(&format!("the data directory {dir} is already served"));
+    assert_eq!(sites().unwrap(), before);
+}
+
+#[test]
+fn a_server_that_cannot_listen_leaves_the_sites_as_they_are() {
+    let dir = TempDir::new().unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let args = ["serve", "--listen", &address, "--site", "lab", "--data-dir"];
+    let dir_arg = dir.path().to_str().unwrap();
+    let refused = hxmlops(args.iter().chain(&[dir_arg]))
+        .env("RUST_LOG", "error")
+        .output()
+        .unwrap();
+    Ended::from(refused).assert_failed("cannot listen on");
+    let store = SqliteStore::open_existing(dir.path()).unwrap();
+    assert_eq!(store.sites().unwrap(), []);
+}
+
+#[test]
+fn a_second_signal_ends_a_server_that_waits_for_a_request() {
+    let mut serving = Serving::start();
+    let mut log = BufReader::new(serving.child.stderr.take().unwrap()).lines();
+    let mut stream = TcpStream::connect(serving.url.trim_start_matches("http://")).unwrap();
+    let request = "POST /v1/batches HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\
+                   Content-Type: application/x-protobuf\r\nContent-Encoding: zstd\r\n\
+                   Expect: 100-continue\r\n\r\n";
+    stream.write_all(request.as_bytes()).unwrap();
+    // The server says so when it waits for the body, which never comes.
+    assert!(head(&mut stream).starts_with("HTTP/1.1 100"));
+
+    let server = Pid::from_child(&serving.child);
+    kill_process(server, Signal::TERM).unwrap();
+    assert!(log.any(|line| line.unwrap().contains("stopping")));
+    kill_process(server, Signal::INT).unwrap();
+    assert_eq!(serving.child.wait().unwrap().code(), Some(128 + 2));
 }
 
 #[test]

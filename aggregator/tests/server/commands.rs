@@ -93,6 +93,19 @@ async fn what_is_impossible_to_serve_is_a_usage_error() {
 }
 
 #[tokio::test]
+async fn a_ledger_of_an_older_program_is_brought_up_to_date_before_it_is_asked() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("ledger.db"), []).unwrap();
+    let unknown_zone = ServeArgs {
+        intensity_zone: Some("ATLANTIS".to_owned()),
+        ..args(directory.path())
+    };
+    assert_exit(serve::run(unknown_zone).await.unwrap(), 2);
+    let store = SqliteStore::open_existing(directory.path()).unwrap();
+    assert!(!store.has_slots("ATLANTIS").unwrap());
+}
+
+#[tokio::test]
 async fn a_ledger_that_cannot_be_used_is_a_failure() {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("ledger.db"), vec![b'x'; 4096]).unwrap();

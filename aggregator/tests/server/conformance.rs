@@ -72,17 +72,32 @@ fn what_a_ledger_cannot_hold_is_refused_and_harms_nothing() {
         let refused = store.write_batch(&received(batch("n1", u64::MAX, "r1")), "s");
         assert!(matches!(refused, Err(StoreError::Unfit(Unfit::TooGreat))));
 
+        let mut implausible = batch("n1", 1, "r1");
+        let most = wire::limits::MAX_SAMPLE_UJ;
+        let zones = || vec![sample(0, 0, 0, &[most, 0])];
+        implausible.intervals = vec![interval(0, 1, 2, zones()); 9_000];
+        let refused = store.write_batch(&received(implausible), "s");
+        let too_much = Unfit::TooMuchPower(0);
+        assert!(matches!(refused, Err(StoreError::Unfit(unfit)) if unfit == too_much));
+
         // Each fits by itself; together they pass what 63 bits hold.
         let mut great = batch("n1", 1, "r1");
-        great.intervals =
-            vec![interval(0, 1, 2, vec![sample(0, 1_000_000_000_000_000, 0, &[0, 0])]); 9_000];
+        let at = |number: i64| interval(number * 100_000, 100, 2, zones());
+        great.intervals = (0..9_000).map(at).collect();
         store.write_batch(&received(great.clone()), "s").unwrap();
         great.sequence = 2;
-        let refused = store.write_batch(&received(great), "s");
+        let refused = store.write_batch(&received(great.clone()), "s");
         assert!(matches!(refused, Err(StoreError::Unfit(Unfit::TooGreat))));
 
         let written = store.write_batch(&received(batch("n2", 1, "r1")), "s");
         assert_eq!(written.unwrap(), Written::New);
+
+        // Another run and another node may together with it pass them.
+        great.node = "n3".to_owned();
+        great.workloads[0].run = "r2".to_owned();
+        store.write_batch(&received(great), "s").unwrap();
+        assert_eq!(store.runs(&RunFilter::default()).unwrap().len(), 2);
+        assert!(store.stages().unwrap()[0].active_joules > 1.8e13);
         assert_proved(&*store);
     });
 }
@@ -271,11 +286,11 @@ fn a_series_has_the_minutes_that_start_in_its_range() {
         assert_eq!(series(SeriesBy::Node, 0, 60_000), [node(0)]);
         assert_eq!(
             series(SeriesBy::Stage, 0, 1),
-            [(0, "churn/train".to_owned(), 1.5)]
+            [(0, "c1/churn/train".to_owned(), 1.5)]
         );
         assert_eq!(
             series(SeriesBy::Run, 0, 1),
-            [(0, "churn/r1".to_owned(), 1.5)]
+            [(0, "c1/churn/r1".to_owned(), 1.5)]
         );
     });
 }
@@ -293,13 +308,23 @@ fn a_minute_covers_at_most_a_minute_and_holes_cover_nothing() {
         store.write_batch(&received(hole), "s").unwrap();
 
         let ledger = store.run_ledger(&run_key("r1")).unwrap().unwrap();
-        let [cell] = &ledger.cells[..] else {
-            panic!("one cell, not {:?}", ledger.cells);
-        };
-        assert_eq!(
-            (cell.covered_ms, cell.measured),
-            (60_000, Energy::from_microjoules(80))
-        );
+        let cells: Vec<_> = ledger
+            .cells
+            .iter()
+            .map(|cell| (cell.node.node.as_str(), cell.covered_ms, cell.measured))
+            .collect();
+        let hole = ("n2", 0, Energy::ZERO);
+        let full = ("n1", 60_000, Energy::from_microjoules(80));
+        assert_eq!(cells, [full, hole, hole]);
+        assert!(ledger.cells.iter().all(|cell| cell.shares.len() == 2));
+
+        for by in [SeriesBy::Node, SeriesBy::Stage, SeriesBy::Run] {
+            let series = store.series(by, time(0), time(120_000)).unwrap();
+            assert_eq!(series.len(), 1, "a hole is a gap in a line: {series:?}");
+        }
+        let nodes = store.nodes().unwrap();
+        let zones: Vec<_> = nodes.iter().map(|node| node.zones.len()).collect();
+        assert_eq!(zones, [1, 0]);
         assert_proved(&*store);
     });
 }
@@ -363,6 +388,36 @@ fn slots_are_revised_and_the_newest_counts() {
                 .len(),
             2
         );
+    });
+}
+
+#[test]
+fn a_forecast_that_comes_later_leaves_what_was_measured() {
+    on_each_store(|store| {
+        let slot = |g_per_kwh, basis| Slot {
+            intensity_zone: "FR".to_owned(),
+            from: time(0),
+            to: time(3_600_000),
+            g_per_kwh,
+            kind: Signal::default(),
+            basis,
+            source: "test".to_owned(),
+        };
+        let measured = slot(40.0, IntensityBasis::Measured);
+        let forecast = slot(90.0, IntensityBasis::Forecast);
+        store.put_slots(std::slice::from_ref(&measured)).unwrap();
+        assert_eq!(store.put_slots(std::slice::from_ref(&forecast)).unwrap(), 1);
+        let slots = || store.slots("FR", time(0), time(1)).unwrap();
+        assert_eq!(slots(), [forecast.clone(), measured.clone()]);
+
+        let corrected = slot(41.0, IntensityBasis::Measured);
+        let twice = [slot(50.0, IntensityBasis::Measured), corrected.clone()];
+        assert_eq!(store.put_slots(&twice).unwrap(), 1, "the last one counts");
+        assert_eq!(slots(), [forecast, corrected]);
+        assert_eq!(store.put_slots(&twice).unwrap(), 0);
+
+        assert!(store.has_slots("FR").unwrap());
+        assert!(!store.has_slots("DE").unwrap());
     });
 }
 

@@ -3,8 +3,9 @@
 use aggregator::config::ServeConfig;
 use aggregator::serve::{Server, StartError};
 use serde_json::{Value, json};
+use wire::v1::Outcome;
 
-use crate::batches::{batch, time};
+use crate::batches::{batch, interval, sample, time, zone};
 use crate::running::{Running, args, error_line};
 
 async fn with_one_run() -> (tempfile::TempDir, Running) {
@@ -28,6 +29,25 @@ async fn the_api_shows_what_was_sent() {
     insta::assert_json_snapshot!("nodes", nodes);
     let series = "/api/v1/series?by=node&from=2026-01-05T10:00:00Z&to=2026-01-05T10:02:00Z";
     insta::assert_json_snapshot!("series", server.json(series).await);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_report_says_that_a_zone_could_not_be_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = Running::start(directory.path()).await;
+    let mut batch = batch("n1", 1, "r1");
+    batch.zones[1] = zone("dram-0", "");
+    let mut failed = sample(1, 0, 0, &[0, 0]);
+    failed.outcome = Outcome::Failed.into();
+    let read = sample(0, 1_000_000, 0, &[3_000_000, 0]);
+    batch.intervals = vec![interval(0, 60, 2, vec![read, failed])];
+    assert_eq!(server.send_batch(&batch).await.status(), 200);
+
+    let report = server.json("/api/v1/runs/r1/report").await;
+    assert_eq!(report["coverage_ratio"], 0.5);
+    let note = report["notes"][0].as_str().unwrap();
+    assert!(note.contains("known for 50 % of the run's time"), "{note}");
     server.stop().await;
 }
 

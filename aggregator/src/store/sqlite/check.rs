@@ -10,7 +10,7 @@ use rusqlite::{Connection, Row};
 use wire::StreamId;
 
 use super::dictionary::Dictionary;
-use super::row::energy;
+use super::row::energy_sum;
 use super::write::{Failure, sha256};
 use super::{row, sums};
 use crate::rollup::rollup;
@@ -33,10 +33,11 @@ pub(super) fn check(
     compare::tables(&snapshot, &mut report)?;
     compare::parts(&snapshot, &mut report)?;
     (report.cells, report.measured) = snapshot.query_row(
-        "SELECT count(*), coalesce(sum(measured_uj), 0)
+        "SELECT count(*), coalesce(sum(measured_uj / 1000000), 0),
+                coalesce(sum(measured_uj % 1000000), 0)
          FROM main.zone_minute JOIN zone ON id = zone_id WHERE parent = ''",
         [],
-        |row| Ok((row::amount(row, 0)?, energy(row, 1)?)),
+        |row| Ok((row::amount(row, 0)?, energy_sum(row, 1)?)),
     )?;
     Ok(report)
 }

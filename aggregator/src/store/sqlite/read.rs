@@ -5,7 +5,7 @@ mod cells;
 use jiff::Timestamp;
 use rusqlite::{Connection, Row, named_params, params};
 
-use super::row::{amount, basis, energy, minute, time};
+use super::row::{amount, basis, energy_sum, minute, time};
 use crate::rollup::MINUTE_MS;
 use crate::store::{
     NodeKey, NodeSummary, RunFilter, RunKey, RunSummary, SeriesBy, SeriesPoint, StageSummary,
@@ -18,7 +18,8 @@ pub(super) fn runs(
     connection: &Connection,
     filter: &RunFilter,
 ) -> rusqlite::Result<Vec<RunSummary>> {
-    let sql = "SELECT id, cluster, workflow, run, min(start_ms), max(end_ms), sum(active_uj)
+    let sql = "SELECT id, cluster, workflow, run, min(start_ms), max(end_ms),
+                      sum(active_uj / 1000000), sum(active_uj % 1000000)
                FROM run JOIN run_stage ON run_id = id
                WHERE run <> '' AND (:run IS NULL OR run = :run)
                  AND (:cluster IS NULL OR cluster = :cluster)
@@ -56,13 +57,13 @@ fn run_summary(connection: &Connection, row: &Row<'_>) -> rusqlite::Result<RunSu
         start: time(row, 4)?,
         end: time(row, 5)?,
         stages: stages?,
-        active_joules: energy(row, 6)?.joules(),
+        active_joules: energy_sum(row, 6)?.joules(),
     })
 }
 
 pub(super) fn stages(connection: &Connection) -> rusqlite::Result<Vec<StageSummary>> {
     let sql = "SELECT cluster, workflow, stage, count(nullif(run, '')), min(start_ms), max(end_ms),
-                      sum(active_uj)
+                      sum(active_uj / 1000000), sum(active_uj % 1000000)
                FROM run JOIN run_stage ON run_id = id
                GROUP BY cluster, workflow, stage ORDER BY cluster, workflow, stage";
     let summary = |row: &Row<'_>| {
@@ -73,7 +74,7 @@ pub(super) fn stages(connection: &Connection) -> rusqlite::Result<Vec<StageSumma
             runs: amount(row, 3)?,
             start: time(row, 4)?,
             end: time(row, 5)?,
-            active_joules: energy(row, 6)?.joules(),
+            active_joules: energy_sum(row, 6)?.joules(),
         })
     };
     connection
@@ -131,25 +132,32 @@ fn zone_totals(connection: &Connection, node_id: i64) -> rusqlite::Result<Vec<Zo
         .collect()
 }
 
-/// The question behind each kind of series.
+/// The question behind each kind of series. A minute of which nothing is known is a gap, not a 0.
 fn series_sql(by: SeriesBy) -> &'static str {
     match by {
         SeriesBy::Node => {
-            "SELECT minute, cluster || '/' || node AS name, sum(measured_uj)
+            "SELECT minute, cluster || '/' || node AS name,
+                    sum(measured_uj / 1000000), sum(measured_uj % 1000000)
              FROM node JOIN zone_minute ON node_id = node.id JOIN zone ON zone.id = zone_id
-             WHERE minute >= ?1 AND minute < ?2 AND parent = ''
+             WHERE minute >= ?1 AND minute < ?2 AND parent = '' AND covered_ns > 0
              GROUP BY 1, 2 ORDER BY 1, 2"
         }
         SeriesBy::Stage => {
-            "SELECT minute, workflow || '/' || stage AS name, sum(active_uj)
-             FROM node JOIN share_minute ON node_id = node.id JOIN workload ON workload.id = workload_id
-             WHERE minute >= ?1 AND minute < ?2 AND stage <> ''
+            "SELECT minute, cluster || '/' || workflow || '/' || stage AS name,
+                    sum(active_uj / 1000000), sum(active_uj % 1000000)
+             FROM node JOIN zone_minute AS cell ON cell.node_id = node.id
+             JOIN share_minute USING (node_id, minute, zone_id)
+             JOIN workload ON workload.id = workload_id
+             WHERE minute >= ?1 AND minute < ?2 AND stage <> '' AND covered_ns > 0
              GROUP BY 1, 2 ORDER BY 1, 2"
         }
         SeriesBy::Run => {
-            "SELECT minute, workflow || '/' || run AS name, sum(active_uj)
-             FROM node JOIN share_minute ON node_id = node.id JOIN workload ON workload.id = workload_id
-             WHERE minute >= ?1 AND minute < ?2 AND run <> ''
+            "SELECT minute, cluster || '/' || workflow || '/' || run AS name,
+                    sum(active_uj / 1000000), sum(active_uj % 1000000)
+             FROM node JOIN zone_minute AS cell ON cell.node_id = node.id
+             JOIN share_minute USING (node_id, minute, zone_id)
+             JOIN workload ON workload.id = workload_id
+             WHERE minute >= ?1 AND minute < ?2 AND run <> '' AND covered_ns > 0
              GROUP BY 1, 2 ORDER BY 1, 2"
         }
     }
@@ -170,7 +178,7 @@ pub(super) fn series(
         Ok(SeriesPoint {
             minute: minute(row, 0)?,
             name: row.get(1)?,
-            joules: energy(row, 2)?.joules(),
+            joules: energy_sum(row, 2)?.joules(),
         })
     };
     connection

@@ -22,6 +22,14 @@ pub(super) fn energy(row: &Row<'_>, index: usize) -> rusqlite::Result<Energy> {
     amount(row, index).map(Energy::from_microjoules)
 }
 
+/// A sum of energies in the two columns from `index`: whole joules, and the microjoules beside them. SQLite
+/// adds in 63 bits and fails beyond, which the microjoules of a large fleet would reach.
+pub(super) fn energy_sum(row: &Row<'_>, index: usize) -> rusqlite::Result<Energy> {
+    let (joules, rest) = (amount(row, index)?, amount(row, index + 1)?);
+    let microjoules = joules.saturating_mul(1_000_000).saturating_add(rest);
+    Ok(Energy::from_microjoules(microjoules))
+}
+
 /// A time in milliseconds read from column `index`.
 pub(super) fn time(row: &Row<'_>, index: usize) -> rusqlite::Result<Timestamp> {
     let value: i64 = row.get(index)?;

@@ -83,6 +83,10 @@ fn add_zones(
             column(sums.covered_ns)?,
             sums.idle_seeded,
         ])?;
+        // A zone of which nothing was ever known has no total, rather than one of 0.
+        if sums.covered_ns == 0 {
+            continue;
+        }
         let parts = [sums.measured_uj, sums.idle_uj, sums.system_uj];
         let totals = totals.entry(zone_id).or_default();
         for (total, part) in totals.iter_mut().zip(parts) {

@@ -122,16 +122,20 @@ CREATE TABLE run_stage (
     PRIMARY KEY (run_id, stage)
 ) STRICT, WITHOUT ROWID;
 
--- Intensity: every revision of every slot; the greatest counts.
+-- Intensity: every revision of every slot; the greatest counts. The basis is part of the key: a forecast never
+-- takes the place of what was measured.
 
 CREATE TABLE slot (
     intensity_zone TEXT NOT NULL,
     from_ms        INTEGER NOT NULL,
     to_ms          INTEGER NOT NULL,
     kind           TEXT NOT NULL,
+    basis          TEXT NOT NULL,
     revision       INTEGER NOT NULL,
     g_per_kwh      REAL NOT NULL,
-    basis          TEXT NOT NULL,
     source         TEXT NOT NULL,
-    PRIMARY KEY (intensity_zone, from_ms, to_ms, kind, revision)
+    PRIMARY KEY (intensity_zone, from_ms, to_ms, kind, basis, revision)
 ) STRICT, WITHOUT ROWID;
+
+-- Almost every question is about the latest slots of a zone, which may have years of them.
+CREATE INDEX slot_by_end ON slot (intensity_zone, to_ms);
