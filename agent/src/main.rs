@@ -62,6 +62,7 @@ fn start() -> anyhow::Result<ExitCode> {
 
 async fn serve(config: Config) -> anyhow::Result<()> {
     let shutdown = stop_signal()?;
+    let node = Node::find(&config)?;
     let listener = match config.listen {
         Some(address) => Some(
             TcpListener::bind(address)
@@ -70,7 +71,6 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         ),
         None => None,
     };
-    let node = Node::find(&config)?;
     for state in &node.zones {
         info!(zone = %state.zone, "power from {}", state.zone.source);
     }
