@@ -82,8 +82,10 @@ impl Node {
         if selection.sensors.is_empty() || !(missing.is_empty() || config.power.is_empty()) {
             anyhow::bail!("no power source: {missing}");
         }
-        if !missing.is_empty() {
+        if selection.findings.iter().any(Finding::has_failed) {
             warn!("not used: {missing}");
+        } else if !missing.is_empty() {
+            info!("not used: {missing}");
         }
         let workers = selection
             .sensors

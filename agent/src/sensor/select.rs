@@ -24,6 +24,14 @@ pub struct Finding {
     pub found: Result<Vec<super::Zone>, SensorError>,
 }
 
+impl Finding {
+    /// The source is there and cannot be used, which somebody may want to mend.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        matches!(self.found, Err(SensorError::Failed(_)))
+    }
+}
+
 /// Tries `wanted` in order; empty means auto: RAPL, else the model. What is not there is in the findings.
 pub fn select(wanted: &[PowerSource], proc_root: &Path, sys_root: &Path) -> Selection {
     let auto = [PowerSource::Rapl, PowerSource::Model];

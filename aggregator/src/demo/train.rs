@@ -9,7 +9,7 @@ use fastrand::Rng;
 use super::network::{Network, split};
 use super::{Customer, read_table};
 
-const EPOCHS: usize = 30;
+const EPOCHS: usize = 45;
 const BATCH: usize = 4096;
 const RATE: f32 = 0.5;
 
