@@ -99,6 +99,13 @@ fn work(site: &Site) -> anyhow::Result<()> {
     site.powercap.set("intel-rapl:0:1", 6 * JOULE + 1_000)
 }
 
+/// The report on this test's run, from a server or from a data directory.
+fn report(from: [&str; 2]) -> anyhow::Result<Value> {
+    let run = run_id();
+    let args = [&["report", &run, "--format", "json"], &from[..]].concat();
+    Ok(serde_json::from_str(&success("hxmlops", &args)?)?)
+}
+
 fn microjoules(value: &Value) -> u64 {
     value
         .as_u64()
@@ -132,18 +139,7 @@ fn check_whole_way(usage: &str) -> anyhow::Result<()> {
         );
     }
 
-    let report = success(
-        "hxmlops",
-        &[
-            "report",
-            &run_id(),
-            "--format",
-            "json",
-            "--server",
-            site.server.url(),
-        ],
-    )?;
-    let report: Value = serde_json::from_str(&report)?;
+    let report = report(["--server", site.server.url()])?;
     let stages: Vec<&str> = report["stages"]
         .as_array()
         .unwrap()
@@ -179,11 +175,7 @@ fn check_whole_way(usage: &str) -> anyhow::Result<()> {
 
     // The same answer without a server, and the proof over the whole ledger.
     let data = text(site.data.path());
-    let direct = success(
-        "hxmlops",
-        &["report", &run_id(), "--format", "json", "--data-dir", data],
-    )?;
-    assert_eq!(serde_json::from_str::<Value>(&direct)?, report);
+    assert_eq!(self::report(["--data-dir", data])?, report);
     success("hxmlops", &["ledger", "check", "--data-dir", data])?;
     Ok(())
 }
@@ -229,18 +221,7 @@ fn check_process_tree(usage: &str) -> anyhow::Result<()> {
     );
     site.powercap.set("intel-rapl:0", 37 * JOULE)?;
     site.agent.stop()?;
-    let report = success(
-        "hxmlops",
-        &[
-            "report",
-            &run_id(),
-            "--format",
-            "json",
-            "--server",
-            site.server.url(),
-        ],
-    )?;
-    let report: Value = serde_json::from_str(&report)?;
+    let report = report(["--server", site.server.url()])?;
     assert_eq!(report["stages"][0]["stage"], "train");
     site.server.stop()
 }
