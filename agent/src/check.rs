@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::config::{Config, UsageSource};
-use crate::node::hierarchies;
+use crate::node::{Node, hierarchies};
 use crate::sensor::{Finding, select};
 use crate::usage::accounting::Accounting;
 use crate::usage::ebpf::{DEFAULT_TASKS, EbpfUsage};
@@ -12,29 +12,17 @@ use crate::usage::ebpf::{DEFAULT_TASKS, EbpfUsage};
 #[must_use]
 pub fn check(config: &Config) -> (String, bool) {
     let mut text = String::new();
-    let power = check_power(config, &mut text);
-    let usage = check_usage(config, &mut text);
-    let _ = writeln!(
-        text,
-        "{}",
-        if power && usage {
-            "ready to run"
-        } else {
-            "something needed is missing"
-        }
-    );
-    (text, power && usage)
-}
-
-fn check_power(config: &Config, text: &mut String) -> bool {
-    let findings = select(&config.power, &config.proc_root, &config.sys_root).findings;
-    findings.iter().for_each(|finding| describe(finding, text));
-    // Of sources that were named, each is wanted.
-    if config.power.is_empty() {
-        findings.iter().any(|finding| finding.found.is_ok())
-    } else {
-        findings.iter().all(|finding| finding.found.is_ok())
+    for finding in select(&config.power, &config.proc_root, &config.sys_root).findings {
+        describe(&finding, &mut text);
     }
+    describe_usage(config, &mut text);
+    // The verdict is that of the start itself.
+    let started = Node::find(config);
+    let _ = match &started {
+        Ok(_) => writeln!(text, "ready to run"),
+        Err(error) => writeln!(text, "something needed is missing: {error:#}"),
+    };
+    (text, started.is_ok())
 }
 
 fn describe(finding: &Finding, text: &mut String) {
@@ -57,7 +45,7 @@ fn describe(finding: &Finding, text: &mut String) {
     }
 }
 
-fn check_usage(config: &Config, text: &mut String) -> bool {
+fn describe_usage(config: &Config, text: &mut String) {
     let ebpf = (config.usage != UsageSource::Accounting)
         .then(|| EbpfUsage::load(&config.sys_root, DEFAULT_TASKS));
     match &ebpf {
@@ -91,10 +79,5 @@ fn check_usage(config: &Config, text: &mut String) -> bool {
         Err(error) => {
             let _ = writeln!(text, "CPU time by accounting: none: {error:#}");
         }
-    }
-    match config.usage {
-        UsageSource::Ebpf => ebpf.is_some_and(|ebpf| ebpf.is_ok()),
-        UsageSource::Accounting => accounting.is_ok(),
-        UsageSource::Auto => accounting.is_ok() || ebpf.is_some_and(|ebpf| ebpf.is_ok()),
     }
 }

@@ -3,6 +3,7 @@
 
 use std::net::TcpListener;
 
+use e2e::powercap::Tree;
 use e2e::{output, text};
 
 /// Runs a program that must fail with this code and one line that says all of `parts`.
@@ -114,7 +115,7 @@ fn an_unknown_intensity_zone() {
 }
 
 #[test]
-fn what_the_agent_lacks_is_said_by_check() {
+fn what_the_agent_lacks_is_said_by_check_as_it_would_be_at_the_start() {
     let output = output(
         "hxmlops-agent",
         &["--check", "--power", "rapl", "--sys-root", "/usr"],
@@ -126,4 +127,20 @@ fn what_the_agent_lacks_is_said_by_check() {
         said.contains("power rapl: none") && said.contains("something needed is missing"),
         "{said}"
     );
+
+    // A counter of this range may go a whole turn in 82 s.
+    let tree = Tree::new(&[("intel-rapl:0", "package-0", 0, 65_712_999_613)]).unwrap();
+    for (interval, code) in [("80s", 0), ("2m", 3)] {
+        let args = [
+            "--check",
+            "--power",
+            "rapl",
+            "--interval",
+            interval,
+            "--sys-root",
+            text(tree.root()),
+        ];
+        let output = e2e::output("hxmlops-agent", &args).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{interval}: {output:?}");
+    }
 }
