@@ -17,8 +17,16 @@ fn main() -> anyhow::Result<()> {
     println!(
         "rows {} tasks_ns {tasks_ns} idle_ns {} lost_ns {}",
         interval.rows.len(),
-        interval.idle_ns,
-        interval.lost_ns
+        interval
+            .packages
+            .iter()
+            .map(|time| time.idle_ns)
+            .sum::<u64>(),
+        interval
+            .packages
+            .iter()
+            .map(|time| time.lost_ns)
+            .sum::<u64>()
     );
     Ok(())
 }

@@ -83,7 +83,7 @@ fn zone(state: &ZoneState) -> Zone {
 }
 
 fn interval(record: &Record, workloads: &[Arc<Workload>]) -> Interval {
-    let (cpu_ns, system_cpu_ns) = record.parties.cpu_ns(None);
+    let (cpu_ns, system_cpu_ns) = record.parties.cpu_ns();
     Interval {
         start_unix_ms: record.start_unix_ms,
         duration_ns: record.duration_ns,

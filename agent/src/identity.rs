@@ -75,13 +75,15 @@ impl Identities {
         for row in &usage.rows {
             parties.add(row, self.owner_of(row).map(workload));
         }
-        parties.add_lost(usage.lost_ns);
+        for time in &usage.packages {
+            parties.add_lost(time.package, time.lost_ns);
+        }
         parties
     }
 
     /// Looks up ids that were never seen, with one walk of the tree for all of them.
     fn learn_ids(&mut self, rows: &[UsageRow]) {
-        let is_new = |row: &&UsageRow| matches!(row.cgroup, CgroupRef::Id(id) if !self.by_id.contains_key(&id));
+        let is_new = |row: &&UsageRow| matches!(row.cgroup, CgroupRef::Ids { unified, .. } if !self.by_id.contains_key(&unified));
         if !rows.iter().any(|row| is_new(&row)) {
             return;
         }
@@ -92,7 +94,7 @@ impl Identities {
             self.by_id.retain(|&id, _| self.index.path(id).is_some());
         }
         for row in rows {
-            let CgroupRef::Id(id) = row.cgroup else {
+            let CgroupRef::Ids { unified: id, .. } = row.cgroup else {
                 continue;
             };
             if self.by_id.contains_key(&id) {
@@ -109,7 +111,7 @@ impl Identities {
             return Some(Owner::Exec(group.clone()));
         }
         let by_cgroup = match &row.cgroup {
-            CgroupRef::Id(id) => self.by_id.get(id).cloned().flatten(),
+            CgroupRef::Ids { unified, .. } => self.by_id.get(unified).cloned().flatten(),
             CgroupRef::Path(path) => owner(path),
         };
         by_cgroup.or_else(|| self.owner_in_v1(row))
@@ -117,7 +119,7 @@ impl Identities {
 
     /// On hosts with v1 trees a container may be in them alone.
     fn owner_in_v1(&self, row: &UsageRow) -> Option<Owner> {
-        if self.hierarchies.cpuacct.is_none() || !matches!(row.cgroup, CgroupRef::Id(_)) {
+        if self.hierarchies.cpuacct.is_none() || !matches!(row.cgroup, CgroupRef::Ids { .. }) {
             return None;
         }
         let cgroups =
@@ -161,6 +163,11 @@ mod tests {
     use std::os::unix::fs::MetadataExt;
 
     use super::*;
+    use crate::usage::{Events, PackageTime};
+
+    fn ids(unified: u64) -> CgroupRef {
+        CgroupRef::Ids { unified, v1: 0 }
+    }
 
     fn row(tgid: u32, cgroup: CgroupRef, cpu_ns: u64) -> UsageRow {
         UsageRow {
@@ -168,6 +175,7 @@ mod tests {
             cgroup,
             package: 0,
             cpu_ns,
+            events: Events::default(),
             comm: "x".into(),
         }
     }
@@ -177,7 +185,7 @@ mod tests {
         let tree = tempfile::tempdir().unwrap();
         let group = tree.path().join("hxmlops.exec/w:r:train:1");
         fs::create_dir_all(group.join("nested")).unwrap();
-        let id = |path: &Path| CgroupRef::Id(fs::metadata(path).unwrap().ino());
+        let id = |path: &Path| ids(fs::metadata(path).unwrap().ino());
         let hierarchies = Hierarchies {
             unified: Some(tree.path().into()),
             cpuacct: None,
@@ -188,17 +196,20 @@ mod tests {
         let rows = vec![
             row(1, id(&group), 10),
             row(2, id(&group.join("nested")), 20),
-            row(3, CgroupRef::Id(ROOT_CGROUP_ID), 5),
-            row(4, CgroupRef::Id(u64::MAX), 7),
+            row(3, ids(ROOT_CGROUP_ID), 5),
+            row(4, ids(u64::MAX), 7),
         ];
         let parties = identities.group(&UsageInterval {
             rows: rows.clone(),
-            lost_ns: 3,
+            packages: vec![PackageTime {
+                lost_ns: 3,
+                ..PackageTime::default()
+            }],
             ..Default::default()
         });
         assert_eq!(parties.workloads().len(), 1);
         assert_eq!(parties.workloads()[0].stage, "train");
-        assert_eq!(parties.cpu_ns(None), (vec![30], 15));
+        assert_eq!(parties.cpu_ns(), (vec![30], 15));
         assert_eq!(identities.unresolved(), 1);
 
         // Once known, a cgroup keeps its name after its directory is gone.
@@ -207,7 +218,7 @@ mod tests {
             rows,
             ..Default::default()
         });
-        assert_eq!(parties.cpu_ns(None), (vec![30], 12));
+        assert_eq!(parties.cpu_ns(), (vec![30], 12));
     }
 
     #[test]
@@ -226,7 +237,7 @@ mod tests {
             cpuacct: Some(tree.path().into()),
         };
         let mut identities = Identities::new(proc_root.path(), both);
-        let rows = vec![row(9, CgroupRef::Id(ROOT_CGROUP_ID), 10)];
+        let rows = vec![row(9, ids(ROOT_CGROUP_ID), 10)];
         let parties = identities.group(&UsageInterval {
             rows,
             ..Default::default()

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use wire::v1::Workload;
 
-use crate::usage::UsageRow;
+use crate::usage::{Events, UsageRow};
 
 /// CPU time by workload, package and process.
 #[derive(Clone, Debug, Default)]
@@ -25,9 +25,12 @@ pub struct Use {
     pub tgid: u32,
     /// Its name.
     pub comm: String,
-    package: u16,
+    /// The package.
+    pub package: u16,
     /// CPU time.
     pub cpu_ns: u64,
+    /// What it did in that time.
+    pub events: Events,
 }
 
 impl Parties {
@@ -49,18 +52,20 @@ impl Parties {
             comm: row.comm.clone(),
             package: row.package,
             cpu_ns: row.cpu_ns,
+            events: row.events,
         });
     }
 
-    /// Adds CPU time that nobody could be found for to the system.
-    pub fn add_lost(&mut self, cpu_ns: u64) {
+    /// Adds CPU time on a package that nobody could be found for to the system.
+    pub fn add_lost(&mut self, package: u16, cpu_ns: u64) {
         if cpu_ns > 0 {
             self.uses.push(Use {
                 workload: None,
                 tgid: 0,
                 comm: String::new(),
-                package: 0,
+                package,
                 cpu_ns,
+                events: Events::default(),
             });
         }
     }
@@ -71,26 +76,41 @@ impl Parties {
         &self.workloads
     }
 
-    /// CPU time of each workload, and of the system, on one package (on all: `None`, and also where the rows
-    /// do not tell packages apart).
+    /// What each process used, in the order in which it was added.
     #[must_use]
-    pub fn cpu_ns(&self, package: Option<u16>) -> (Vec<u64>, u64) {
+    pub fn uses(&self) -> &[Use] {
+        &self.uses
+    }
+
+    /// A weight for each of [`Parties::uses`]: 0 for what ran on another package than this one (on none:
+    /// `None`, and also where the rows do not tell packages apart).
+    #[must_use]
+    pub fn weights(&self, package: Option<u16>, weight: impl Fn(&Use) -> u64) -> Vec<u64> {
+        let package = package.filter(|_| self.by_package);
+        let weight = |used: &Use| {
+            let is_meant = package.is_none_or(|package| used.package == package);
+            if is_meant { weight(used) } else { 0 }
+        };
+        self.uses.iter().map(weight).collect()
+    }
+
+    /// Adds up weights of [`Parties::uses`]: each workload's, and the system's.
+    #[must_use]
+    pub fn by_workload(&self, weights: &[u64]) -> (Vec<u64>, u64) {
         let (mut workloads, mut system) = (vec![0; self.workloads.len()], 0);
-        for used in self.on(package) {
+        for (used, weight) in self.uses.iter().zip(weights) {
             match used.workload {
-                Some(position) => workloads[position] += used.cpu_ns,
-                None => system += used.cpu_ns,
+                Some(position) => workloads[position] += weight,
+                None => system += weight,
             }
         }
         (workloads, system)
     }
 
-    /// What processes used on a package, as [`Parties::cpu_ns`] counts it.
-    pub fn on(&self, package: Option<u16>) -> impl Iterator<Item = &Use> {
-        let package = package.filter(|_| self.by_package);
-        self.uses
-            .iter()
-            .filter(move |used| package.is_none_or(|package| used.package == package))
+    /// CPU time of each workload, and of the system.
+    #[must_use]
+    pub fn cpu_ns(&self) -> (Vec<u64>, u64) {
+        self.by_workload(&self.weights(None, |used| used.cpu_ns))
     }
 
     fn position(&mut self, workload: Arc<Workload>) -> usize {
@@ -114,9 +134,10 @@ mod tests {
     fn a_package_is_paid_for_by_those_who_ran_on_it() {
         let row = |package, cpu_ns| UsageRow {
             tgid: 1,
-            cgroup: CgroupRef::Id(1),
+            cgroup: CgroupRef::Path("/".into()),
             package,
             cpu_ns,
+            events: Events::default(),
             comm: String::new(),
         };
         let one = Some(Arc::new(Workload {
@@ -132,8 +153,9 @@ mod tests {
         parties.add(&row(1, 5), one);
         parties.add(&row(1, 7), two);
         parties.add(&row(1, 1), None);
-        assert_eq!(parties.cpu_ns(Some(0)), (vec![10, 0], 0));
-        assert_eq!(parties.cpu_ns(Some(1)), (vec![5, 7], 1));
-        assert_eq!(parties.cpu_ns(None), (vec![15, 7], 1));
+        let on = |package| parties.by_workload(&parties.weights(package, |used| used.cpu_ns));
+        assert_eq!(on(Some(0)), (vec![10, 0], 0));
+        assert_eq!(on(Some(1)), (vec![5, 7], 1));
+        assert_eq!(parties.cpu_ns(), (vec![15, 7], 1));
     }
 }

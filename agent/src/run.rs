@@ -16,6 +16,7 @@ use crate::node::Node;
 use crate::parties::Parties;
 use crate::sample::Sample;
 use crate::uplink::Uplink;
+use crate::usage::UsageInterval;
 
 /// What became of each zone's energy in one interval.
 #[derive(Debug)]
@@ -37,6 +38,8 @@ pub struct ZoneRecord {
     pub sample: Sample,
     /// Where it went; for a nested zone nowhere, since its energy is its parent's.
     pub shares: Option<Shares>,
+    /// By what the active energy was split: a weight for each of the parties' uses. Empty without shares.
+    pub weights: Vec<u64>,
     /// The idle power is still the model's seed.
     pub idle_seeded: bool,
 }
@@ -50,12 +53,11 @@ pub fn measure(node: &mut Node, start: Moment, end: Moment) -> Record {
     // 5. Which workloads they are.
     let parties = node.identities.group(&usage);
     // 4. Each zone's energy, split among them.
-    let utilisation = usage.utilisation();
     let duration_ns = end.boottime_ns - start.boottime_ns;
     let zones = samples
         .into_iter()
         .enumerate()
-        .map(|(zone, sample)| split(node, zone, sample, &parties, duration_ns, utilisation));
+        .map(|(zone, sample)| split(node, zone, sample, &parties, duration_ns, &usage));
     Record {
         start_unix_ms: end.unix_ms - (duration_ns / 1_000_000) as i64,
         duration_ns,
@@ -70,25 +72,29 @@ fn split(
     sample: Sample,
     parties: &Parties,
     duration_ns: u64,
-    utilisation: Option<f64>,
+    usage: &UsageInterval,
 ) -> ZoneRecord {
     let state = &mut node.zones[zone];
     if !state.zone.parent.is_empty() {
         return ZoneRecord {
             sample,
             shares: None,
+            weights: Vec::new(),
             idle_seeded: false,
         };
     }
     // After readings that failed, a sample reaches back to a time whose workloads are not known.
     let (recent, earlier) = sample.split_at(duration_ns);
+    let package = state.zone.package;
     if earlier.elapsed_ns == 0 {
+        let utilisation = usage.utilisation(package);
         state
             .idle
             .observe(recent.energy, recent.elapsed_ns, utilisation);
     }
     let idle = |part: Sample| state.idle.idle_part(part.energy, part.elapsed_ns);
-    let (workloads, system) = parties.cpu_ns(state.zone.package);
+    let weights = parties.weights(package, |used| used.cpu_ns);
+    let (workloads, system) = parties.by_workload(&weights);
     let nobody = attribute(earlier.energy, idle(earlier), &[], 0);
     let mut shares = attribute(recent.energy, idle(recent), &workloads, system);
     shares.idle += nobody.idle;
@@ -96,6 +102,7 @@ fn split(
     ZoneRecord {
         sample,
         shares: Some(shares),
+        weights,
         idle_seeded: state.idle.is_seeded(),
     }
 }

@@ -7,13 +7,29 @@ pub mod accounting;
 pub mod ebpf;
 pub mod proc_stat;
 
-/// A cgroup, as a counter of CPU time names it.
+/// A process's cgroup, as a counter of CPU time names it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum CgroupRef {
-    /// The directory's inode in the unified hierarchy.
-    Id(u64),
+    /// The directory's inode in each hierarchy.
+    Ids {
+        /// In the unified hierarchy.
+        unified: u64,
+        /// In the v1 hierarchy that accounts CPU time; 0 where there is none, or it is not told.
+        v1: u64,
+    },
     /// The path below the root of whichever hierarchy it was found in.
     Path(Arc<str>),
+}
+
+/// What a process had the CPUs do, by their performance counters; all 0 where nobody counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Events {
+    /// CPU cycles, not halted.
+    pub cycles: u64,
+    /// Instructions retired.
+    pub instructions: u64,
+    /// Misses of the last level of cache.
+    pub misses: u64,
 }
 
 /// CPU time of one process in one cgroup on one package, since the last read.
@@ -28,6 +44,8 @@ pub struct UsageRow {
     pub package: u16,
     /// CPU time.
     pub cpu_ns: u64,
+    /// What it did in that time.
+    pub events: Events,
     /// The process's name, at most 15 bytes; empty where only the cgroup is known.
     pub comm: String,
 }
@@ -37,21 +55,40 @@ pub struct UsageRow {
 pub struct UsageInterval {
     /// In no order; the same key may come more than once.
     pub rows: Vec<UsageRow>,
-    /// CPU time of the idle tasks, all CPUs together.
+    /// CPU time that is in no row, by package; one entry for the whole node where packages are not told apart.
+    pub packages: Vec<PackageTime>,
+    /// Rows say which package they ran on.
+    pub by_package: bool,
+    /// Rows say what they did.
+    pub has_events: bool,
+}
+
+/// CPU time of one package that is in no row.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PackageTime {
+    /// The package (socket).
+    pub package: u16,
+    /// CPU time of the idle tasks, all its CPUs together.
     pub idle_ns: u64,
     /// CPU time that was used and could not be given to a row.
     pub lost_ns: u64,
-    /// Rows say which package they ran on.
-    pub by_package: bool,
 }
 
 impl UsageInterval {
-    /// CPU time used over CPU time there was, 0 to 1; `None` where nothing is known of either.
+    /// CPU time used over CPU time there was, 0 to 1, of one package (of all: `None`, and also where packages
+    /// are not told apart); `None` where nothing is known of either.
     #[must_use]
-    pub fn utilisation(&self) -> Option<f64> {
-        let busy = self.rows.iter().map(|row| row.cpu_ns).sum::<u64>() + self.lost_ns;
-        let all = busy + self.idle_ns;
-        (all > 0).then(|| busy as f64 / all as f64)
+    pub fn utilisation(&self, package: Option<u16>) -> Option<f64> {
+        let package = package.filter(|_| self.by_package);
+        let is_meant = |other: u16| package.is_none_or(|package| package == other);
+        let rows = self.rows.iter().filter(|row| is_meant(row.package));
+        let others = self.packages.iter().filter(|time| is_meant(time.package));
+        let (idle_ns, lost_ns) = others.fold((0, 0), |(idle_ns, lost_ns), time| {
+            (idle_ns + time.idle_ns, lost_ns + time.lost_ns)
+        });
+        let busy_ns = rows.map(|row| row.cpu_ns).sum::<u64>() + lost_ns;
+        let all_ns = busy_ns + idle_ns;
+        (all_ns > 0).then(|| busy_ns as f64 / all_ns as f64)
     }
 }
 

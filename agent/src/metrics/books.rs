@@ -113,7 +113,7 @@ impl Books {
         }
         self.book_cpu(record, now_ns);
         for zone in 0..record.zones.len() {
-            self.book_zone(node, record, zone, now_ns);
+            self.book_zone(record, zone, now_ns);
         }
         self.expire(node, now_ns);
     }
@@ -123,13 +123,13 @@ impl Books {
     }
 
     fn book_cpu(&mut self, record: &Record, now_ns: u64) {
-        let (cpu_ns, _) = record.parties.cpu_ns(None);
+        let (cpu_ns, _) = record.parties.cpu_ns();
         for (workload, cpu_ns) in record.parties.workloads().iter().zip(cpu_ns) {
             self.pods.add_cpu(&pod_key(workload), cpu_ns, now_ns);
         }
     }
 
-    fn book_zone(&mut self, node: &Node, record: &Record, zone: usize, now_ns: u64) {
+    fn book_zone(&mut self, record: &Record, zone: usize, now_ns: u64) {
         let zone_record = &record.zones[zone];
         let sums = &mut self.zones[zone];
         sums.up = zone_record.sample.is_known() || zone_record.sample.outcome == Outcome::First;
@@ -152,31 +152,37 @@ impl Books {
             }
         }
         if self.has(Level::Process) {
-            self.book_processes(node.zones[zone].zone.package, record, zone, now_ns);
+            self.book_processes(record, zone, now_ns);
         }
     }
 
     /// Splits each workload's energy, and the system's, among its processes: they sum to it exactly. Those
     /// that used most come first, so that they are the ones that find room.
-    fn book_processes(&mut self, package: Option<u16>, record: &Record, zone: usize, now_ns: u64) {
+    fn book_processes(&mut self, record: &Record, zone: usize, now_ns: u64) {
         let Some(shares) = &record.zones[zone].shares else {
             return;
         };
         let workloads = record.parties.workloads();
-        let mut by_workload: HashMap<Option<usize>, Vec<&Use>> = HashMap::new();
-        for used in record.parties.on(package) {
-            by_workload.entry(used.workload).or_default().push(used);
+        let mut by_workload: HashMap<Option<usize>, Vec<(&Use, u64)>> = HashMap::new();
+        for (used, &weight) in record
+            .parties
+            .uses()
+            .iter()
+            .zip(&record.zones[zone].weights)
+        {
+            let uses = by_workload.entry(used.workload).or_default();
+            uses.push((used, weight));
         }
         let mut parts: Vec<(ProcessKey, Energy)> = Vec::new();
         for (workload, uses) in by_workload {
             let total = workload.map_or(shares.system, |workload| shares.active[workload]);
-            let weights: Vec<u64> = uses.iter().map(|used| used.cpu_ns).collect();
+            let weights: Vec<u64> = uses.iter().map(|(_, weight)| *weight).collect();
             let split = apportion(total, &weights).unwrap_or_default();
             let workload = workload.map(|workload| &*workloads[workload]);
             parts.extend(
                 uses.iter()
                     .zip(split)
-                    .map(|(used, energy)| (process_key(used, workload), energy)),
+                    .map(|((used, _), energy)| (process_key(used, workload), energy)),
             );
         }
         parts.sort_by(|(_, a), (_, b)| b.cmp(a));

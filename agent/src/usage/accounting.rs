@@ -12,7 +12,7 @@ use wire::exec_group::SUPERVISOR_COMM;
 use wire::{Energy, apportion};
 
 use super::proc_stat::{BusyTime, ProcessStat};
-use super::{CgroupRef, Usage, UsageError, UsageInterval, UsageRow};
+use super::{CgroupRef, Events, PackageTime, Usage, UsageError, UsageInterval, UsageRow};
 use crate::cgroup::hierarchy::{Hierarchies, walk};
 use crate::cgroup::{Owner, owner};
 use crate::sensor::boottime_ns;
@@ -95,6 +95,7 @@ impl Accounting {
                     cgroup,
                     package: 0,
                     cpu_ns,
+                    events: Events::default(),
                     comm: stat.comm,
                 });
             }
@@ -123,9 +124,12 @@ impl Usage for Accounting {
         (self.groups, self.last) = (groups, totals);
         Ok(UsageInterval {
             rows: reconcile(busy_ns, used, processes),
-            idle_ns: elapsed_ns.saturating_sub(busy_ns),
-            lost_ns: 0,
+            packages: vec![PackageTime {
+                idle_ns: elapsed_ns.saturating_sub(busy_ns),
+                ..PackageTime::default()
+            }],
             by_package: false,
+            has_events: false,
         })
     }
 }
@@ -281,6 +285,7 @@ fn fit(mut rows: Vec<UsageRow>, path: Arc<str>, cpu_ns: u64) -> Vec<UsageRow> {
             cgroup,
             package: 0,
             cpu_ns: cpu_ns - sum,
+            events: Events::default(),
             comm: String::new(),
         });
     }
@@ -310,6 +315,7 @@ mod tests {
             cgroup: CgroupRef::Path(path.into()),
             package: 0,
             cpu_ns,
+            events: Events::default(),
             comm: "x".into(),
         }
     }

@@ -21,7 +21,7 @@ use aya::{RawTracePointRunOptions, TestRun as _};
 use crate::causes::with_causes;
 
 use self::drain::{Batch, Slot};
-use super::{CgroupRef, Usage, UsageError, UsageInterval, UsageRow};
+use super::{CgroupRef, Events, PackageTime, Usage, UsageError, UsageInterval, UsageRow};
 
 pub use self::error::LoadError;
 pub use agent_ebpf::DEFAULT_TASKS;
@@ -48,6 +48,8 @@ pub struct EbpfUsage {
 pub struct CpuWindow {
     /// The CPU's number.
     pub cpu: usize,
+    /// Its package.
+    pub package: u16,
     /// Its time, in parts.
     pub time: CpuTime,
 }
@@ -91,10 +93,12 @@ impl EbpfUsage {
 
     fn times(&self, window: u64) -> Result<Vec<CpuWindow>, UsageError> {
         let slots = self.slots.get(&0, 0).map_err(failed)?;
-        let times = slots.iter().map(|slot| slot.0.time_in(window));
-        let windows = times.enumerate().filter_map(|(cpu, time)| {
+        let times = slots
+            .iter()
+            .map(|slot| (slot.0.package as u16, slot.0.time_in(window)));
+        let windows = times.enumerate().filter_map(|(cpu, (package, time))| {
             let time = time?;
-            Some(CpuWindow { cpu, time })
+            Some(CpuWindow { cpu, package, time })
         });
         Ok(windows.collect())
     }
@@ -113,9 +117,9 @@ impl Usage for EbpfUsage {
         self.window = closing + 1;
         Ok(UsageInterval {
             rows: mem::take(&mut self.rows),
-            idle_ns: self.cpus.iter().map(|cpu| cpu.time.idle_ns).sum(),
-            lost_ns: self.cpus.iter().map(|cpu| cpu.time.lost_ns).sum(),
+            packages: by_package(&self.cpus),
             by_package: true,
+            has_events: false,
         })
     }
 }
@@ -136,12 +140,34 @@ fn flush_cpu(flush: &RawTracePoint, cpu: u32) -> Result<(), ProgramError> {
     }
 }
 
+/// The CPUs' time that is in no row, by package.
+fn by_package(cpus: &[CpuWindow]) -> Vec<PackageTime> {
+    let mut packages: Vec<PackageTime> = Vec::new();
+    for CpuWindow { package, time, .. } in cpus {
+        let position = packages.iter().position(|other| other.package == *package);
+        let position = position.unwrap_or_else(|| {
+            packages.push(PackageTime {
+                package: *package,
+                ..PackageTime::default()
+            });
+            packages.len() - 1
+        });
+        packages[position].idle_ns += time.idle_ns;
+        packages[position].lost_ns += time.lost_ns;
+    }
+    packages
+}
+
 fn row(key: &TaskKey, time: &TaskTime) -> UsageRow {
     UsageRow {
         tgid: key.tgid,
-        cgroup: CgroupRef::Id(key.cgroup_id),
+        cgroup: CgroupRef::Ids {
+            unified: key.cgroup_id,
+            v1: 0,
+        },
         package: u16::try_from(key.package).unwrap_or_default(),
         cpu_ns: time.cpu_ns,
+        events: Events::default(),
         comm: comm(&time.comm),
     }
 }
