@@ -2,7 +2,7 @@
 
 use core::arch::asm;
 
-use agent_ebpf::{COMM_BYTES, DEFAULT_TASKS, TaskKey, TaskTime, parity};
+use agent_ebpf::{COMM_BYTES, DEFAULT_TASKS, EVENTS, TaskKey, TaskTime, parity};
 use aya_ebpf::bindings::BPF_NOEXIST;
 use aya_ebpf::helpers::bpf_get_current_pid_tgid;
 use aya_ebpf::helpers::generated::bpf_get_current_comm;
@@ -15,13 +15,13 @@ static TASKS_EVEN: HashMap<TaskKey, TaskTime> = HashMap::with_max_entries(DEFAUL
 #[map]
 static TASKS_ODD: HashMap<TaskKey, TaskTime> = HashMap::with_max_entries(DEFAULT_TASKS, 0);
 
-/// Adds CPU time to the current task; false when there is no room for it.
+/// Adds CPU time and events to the current task; false when there is no room for it.
 #[inline(always)]
-pub(crate) fn add(window: u64, key: &TaskKey, ran_ns: u64) -> bool {
+pub(crate) fn add(window: u64, key: &TaskKey, ran_ns: u64, events: &[u64; EVENTS]) -> bool {
     if parity(window) == 0 {
-        add_to(&TASKS_EVEN, key, ran_ns)
+        add_to(&TASKS_EVEN, key, ran_ns, events)
     } else {
-        add_to(&TASKS_ODD, key, ran_ns)
+        add_to(&TASKS_ODD, key, ran_ns, events)
     }
 }
 
@@ -36,27 +36,44 @@ pub(crate) fn rename(key: &TaskKey) {
 }
 
 #[inline(always)]
-fn add_to(tasks: &HashMap<TaskKey, TaskTime>, key: &TaskKey, ran_ns: u64) -> bool {
-    if add_to_entry(tasks, key, ran_ns) {
+fn add_to(
+    tasks: &HashMap<TaskKey, TaskTime>,
+    key: &TaskKey,
+    ran_ns: u64,
+    events: &[u64; EVENTS],
+) -> bool {
+    if add_to_entry(tasks, key, ran_ns, events) {
         return true;
     }
     let mut first = TaskTime {
         cpu_ns: ran_ns,
+        events: *events,
         comm_is_leaders: 0,
         comm: [0; COMM_BYTES],
     };
     unsafe { name(&raw mut first) };
     // Where another CPU that runs the same process came first, the entry is there now.
-    tasks.insert(key, first, u64::from(BPF_NOEXIST)).is_ok() || add_to_entry(tasks, key, ran_ns)
+    tasks.insert(key, first, u64::from(BPF_NOEXIST)).is_ok()
+        || add_to_entry(tasks, key, ran_ns, events)
 }
 
 #[inline(always)]
-fn add_to_entry(tasks: &HashMap<TaskKey, TaskTime>, key: &TaskKey, ran_ns: u64) -> bool {
+fn add_to_entry(
+    tasks: &HashMap<TaskKey, TaskTime>,
+    key: &TaskKey,
+    ran_ns: u64,
+    events: &[u64; EVENTS],
+) -> bool {
     let Some(time) = tasks.get_ptr_mut(key) else {
         return false;
     };
     unsafe {
         atomic_add(&raw mut (*time).cpu_ns, ran_ns);
+        if crate::settings().count_events != 0 {
+            for (index, &count) in events.iter().enumerate() {
+                atomic_add(&raw mut (*time).events[index], count);
+            }
+        }
         if (*time).comm_is_leaders == 0 && is_leader() {
             name(time);
         }

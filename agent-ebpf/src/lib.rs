@@ -10,6 +10,30 @@ pub const DEFAULT_TASKS: u32 = 65_536;
 /// Bytes of a task's name, its closing zero included (the kernel's `TASK_COMM_LEN`).
 pub const COMM_BYTES: usize = 16;
 
+/// Hardware (or software) events that are counted for each task: cycles, instructions, cache misses.
+pub const EVENTS: usize = 3;
+
+/// Name of the [`Settings`] in the object. Its number goes up with every change of a layout here: an object
+/// built before that does not have it, and is refused.
+pub const SETTINGS: &str = "SETTINGS_2";
+
+/// What the loader fixes before the programs are verified, so that what is off costs nothing.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// 1: the perf events of each CPU are in their maps and are to be read.
+    pub count_events: u32,
+    /// 1: `v1_path` is known, and tasks are told apart by their v1 cgroup too.
+    pub use_v1: u32,
+    /// Byte offsets on the way from a task to the id of its cgroup in one v1 hierarchy, each but the last
+    /// one of a pointer: `task_struct.cgroups`, `css_set.subsys[n]`, `cgroup_subsys_state.cgroup`,
+    /// `cgroup.kn`, `kernfs_node.id`.
+    pub v1_path: [u32; V1_STEPS],
+}
+
+/// Steps of [`Settings::v1_path`].
+pub const V1_STEPS: usize = 5;
+
 /// What CPU time is counted by.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -20,6 +44,8 @@ pub struct TaskKey {
     pub package: u32,
     /// Its cgroup's directory in the unified hierarchy (inode number).
     pub cgroup_id: u64,
+    /// The same in the v1 hierarchy that accounts CPU time; 0 where that is not looked up.
+    pub v1_cgroup_id: u64,
 }
 
 /// CPU time of one [`TaskKey`] in one window.
@@ -28,6 +54,8 @@ pub struct TaskKey {
 pub struct TaskTime {
     /// CPU time.
     pub cpu_ns: u64,
+    /// Events in that time; all 0 where they are not counted.
+    pub events: [u64; EVENTS],
     /// 1 when `comm` is the name of the thread group's leader, 0 when it is that of another thread.
     pub comm_is_leaders: u64,
     /// Name, filled with zeroes.
@@ -71,10 +99,12 @@ impl CpuTime {
 pub struct CpuSlot {
     /// Number of the window that this CPU is in; 0 before its first event.
     pub window: u64,
-    /// The CPU's package, written by the loader.
+    /// The CPU's package in this window.
     pub package: u64,
     /// By the window's lowest bit, as the hashes are.
     pub time: [CpuTime; 2],
+    /// The CPU's perf events as they stood at its last switch.
+    pub events: [u64; EVENTS],
 }
 
 impl CpuSlot {
@@ -96,10 +126,11 @@ pub const fn parity(window: u64) -> usize {
 }
 
 const _: () = {
-    assert!(size_of::<TaskKey>() == 16);
-    assert!(size_of::<TaskTime>() == 32);
+    assert!(size_of::<Settings>() == 28);
+    assert!(size_of::<TaskKey>() == 24);
+    assert!(size_of::<TaskTime>() == 56);
     assert!(size_of::<CpuTime>() == 40);
-    assert!(size_of::<CpuSlot>() == 96);
+    assert!(size_of::<CpuSlot>() == 120);
 };
 
 #[cfg(test)]
@@ -116,6 +147,7 @@ mod tests {
             window: 8,
             package: 0,
             time: [time(80), time(70)],
+            events: [0; EVENTS],
         };
         for (window, expected) in [
             (6, None),

@@ -2,8 +2,8 @@
 //!
 //! Time is kept in numbered windows. The agent begins a new one by writing `WINDOW`, then has `flush` run
 //! on every CPU. A CPU's first event after that still charges the old window and then leaves it, so that
-//! nobody writes the old window's hash any more when the agent empties it. Only helpers, no kernel
-//! structures: the object runs unchanged on any kernel from 5.10.
+//! nobody writes the old window's hash any more when the agent empties it. Only helpers, and the one way
+//! through kernel structures whose offsets the agent gives: the object runs unchanged on any kernel from 5.10.
 #![no_std]
 #![no_main]
 // Inline assembly for BPF has no stable form yet.
@@ -13,14 +13,30 @@
     reason = "map values are raw pointers that the verifier checks"
 )]
 
+mod cgroup;
+mod events;
 mod hash;
 
-use agent_ebpf::{CpuSlot, CpuTime, TaskKey, parity};
+use agent_ebpf::{CpuSlot, CpuTime, EVENTS, Settings, TaskKey, V1_STEPS, parity};
 use aya_ebpf::helpers::bpf_get_current_pid_tgid;
-use aya_ebpf::helpers::generated::{bpf_get_current_cgroup_id, bpf_ktime_get_ns};
+use aya_ebpf::helpers::generated::{
+    bpf_get_current_cgroup_id, bpf_get_smp_processor_id, bpf_ktime_get_ns,
+};
 use aya_ebpf::macros::{map, raw_tracepoint};
 use aya_ebpf::maps::{Array, PerCpuArray};
 use aya_ebpf::programs::RawTracePointContext;
+
+/// Read-only data that the loader fills in; named after [`agent_ebpf::SETTINGS`].
+#[unsafe(no_mangle)]
+static SETTINGS_2: Settings = Settings {
+    count_events: 0,
+    use_v1: 0,
+    v1_path: [0; V1_STEPS],
+};
+
+/// The package of each CPU, written by the agent; as many entries as there may be CPUs.
+#[map]
+static PACKAGES: Array<u32> = Array::with_max_entries(1, 0);
 
 /// Number of the current window; 0 until the agent begins the first.
 #[map]
@@ -63,11 +79,17 @@ fn account() {
     let window = unsafe { core::ptr::read_volatile(window) };
     let slot = unsafe { &mut *slot };
     let now = unsafe { bpf_ktime_get_ns() };
+    let events = if settings().count_events == 0 {
+        [0; EVENTS]
+    } else {
+        events::since_last(&mut slot.events)
+    };
     if slot.window != 0 {
-        charge(slot, now);
+        charge(slot, now, &events);
     }
     if slot.window != window {
         slot.window = window;
+        slot.package = package();
         slot.time[parity(window)] = CpuTime {
             start_ns: now,
             end_ns: now,
@@ -77,7 +99,7 @@ fn account() {
 }
 
 #[inline(always)]
-fn charge(slot: &mut CpuSlot, now: u64) {
+fn charge(slot: &mut CpuSlot, now: u64, events: &[u64; EVENTS]) {
     let key = current_key(slot);
     let window = slot.window;
     let time = &mut slot.time[parity(window)];
@@ -85,7 +107,7 @@ fn charge(slot: &mut CpuSlot, now: u64) {
     time.end_ns = now;
     match key {
         None => time.idle_ns += ran_ns,
-        Some(key) if hash::add(window, &key, ran_ns) => time.tasks_ns += ran_ns,
+        Some(key) if hash::add(window, &key, ran_ns, events) => time.tasks_ns += ran_ns,
         Some(_) => time.lost_ns += ran_ns,
     }
 }
@@ -98,7 +120,21 @@ fn current_key(slot: &CpuSlot) -> Option<TaskKey> {
         tgid,
         package: slot.package as u32,
         cgroup_id: unsafe { bpf_get_current_cgroup_id() },
+        v1_cgroup_id: cgroup::v1_id(),
     })
+}
+
+/// As the agent knows it: asked once a window, so that a CPU that comes online later is put right.
+#[inline(always)]
+fn package() -> u64 {
+    let cpu = unsafe { bpf_get_smp_processor_id() };
+    PACKAGES.get(cpu).map_or(0, |package| u64::from(*package))
+}
+
+/// The compiler must not take the values for those of the source.
+#[inline(always)]
+fn settings() -> Settings {
+    unsafe { core::ptr::read_volatile(&raw const SETTINGS_2) }
 }
 
 #[unsafe(link_section = "license")]

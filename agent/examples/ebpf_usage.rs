@@ -6,10 +6,13 @@ use std::io::{self, Read as _};
 use std::path::Path;
 
 use agent::usage::Usage as _;
-use agent::usage::ebpf::{DEFAULT_TASKS, EbpfUsage};
+use agent::usage::ebpf::{EbpfUsage, Options};
 
 fn main() -> anyhow::Result<()> {
-    let mut usage = EbpfUsage::load(Path::new("/sys"), DEFAULT_TASKS)?;
+    let mut usage = EbpfUsage::load(&Options {
+        v1_cgroups: std::env::args().any(|argument| argument == "--v1"),
+        ..Options::new(Path::new("/sys"))
+    })?;
     println!("counting");
     io::stdin().read_to_end(&mut Vec::new())?;
     let interval = usage.read()?;

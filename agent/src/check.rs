@@ -5,8 +5,9 @@ use std::fmt::Write;
 use crate::config::{Config, UsageSource};
 use crate::node::{Node, hierarchies};
 use crate::sensor::{Finding, select};
+use crate::usage::Usage as _;
 use crate::usage::accounting::Accounting;
-use crate::usage::ebpf::{DEFAULT_TASKS, EbpfUsage};
+use crate::usage::ebpf::{EbpfUsage, Options};
 
 /// What was found, as text, and whether the agent can run with it.
 #[must_use]
@@ -46,16 +47,22 @@ fn describe(finding: &Finding, text: &mut String) {
 }
 
 fn describe_usage(config: &Config, text: &mut String) {
-    let ebpf = (config.usage != UsageSource::Accounting)
-        .then(|| EbpfUsage::load(&config.sys_root, DEFAULT_TASKS));
+    let hierarchies = || hierarchies(config);
+    let options = Options {
+        v1_cgroups: hierarchies().is_ok_and(|found| found.cpuacct.is_some()),
+        ..Options::new(&config.sys_root)
+    };
+    let ebpf = (config.usage != UsageSource::Accounting).then(|| EbpfUsage::load(&options));
     match &ebpf {
-        Some(Ok(_)) => text.push_str("CPU time by eBPF: found\n"),
+        Some(Ok(ebpf)) => {
+            let _ = writeln!(text, "CPU time by eBPF: found ({})", ebpf.detail());
+        }
         Some(Err(error)) => {
             let _ = writeln!(text, "CPU time by eBPF: none: {error}");
         }
         None => {}
     }
-    let accounting = hierarchies(config).and_then(|found| {
+    let accounting = hierarchies().and_then(|found| {
         Accounting::new(&config.proc_root, found.clone())?;
         Ok(found)
     });

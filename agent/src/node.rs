@@ -13,7 +13,7 @@ use crate::sample::{Sample, Sampler, longest_interval};
 use crate::sensor::worker::{Worker, read_all};
 use crate::sensor::{Finding, Reading, SensorError, Zone, select};
 use crate::usage::accounting::Accounting;
-use crate::usage::ebpf::{DEFAULT_TASKS, EbpfUsage};
+use crate::usage::ebpf::{EbpfUsage, Options};
 use crate::usage::{Usage, UsageInterval};
 
 /// One zone and what was learned of it.
@@ -168,7 +168,11 @@ fn usage(config: &Config, hierarchies: &Hierarchies) -> anyhow::Result<Box<dyn U
     if config.usage == UsageSource::Accounting {
         return accounting();
     }
-    match EbpfUsage::load(&config.sys_root, DEFAULT_TASKS) {
+    let options = Options {
+        v1_cgroups: hierarchies.cpuacct.is_some(),
+        ..Options::new(&config.sys_root)
+    };
+    match EbpfUsage::load(&options) {
         Ok(ebpf) => Ok(Box::new(ebpf)),
         Err(error) if config.usage == UsageSource::Ebpf => Err(error).context("--usage ebpf"),
         Err(error) => {

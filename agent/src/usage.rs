@@ -61,6 +61,9 @@ pub struct UsageInterval {
     pub by_package: bool,
     /// Rows say what they did.
     pub has_events: bool,
+    /// Time by which the counter's own parts do not add up to the time that passed, CPU by CPU; 0 unless it is
+    /// wrong.
+    pub unaccounted_ns: u64,
 }
 
 /// CPU time of one package that is in no row.
@@ -96,6 +99,11 @@ impl UsageInterval {
 pub trait Usage: Send {
     /// As `--usage` names it: `ebpf` or `accounting`.
     fn name(&self) -> &'static str;
+
+    /// What is counted and what could not be, for people; empty where there is nothing to say.
+    fn detail(&self) -> String {
+        String::new()
+    }
 
     /// CPU time since the last call (since it was made, at the first).
     ///

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::{env, fs, process};
 
-use agent::usage::ebpf::{DEFAULT_TASKS, EbpfUsage};
+use agent::usage::ebpf::{Counters, DEFAULT_TASKS, EbpfUsage, Options};
 use agent::usage::{CgroupRef, Usage as _, UsageInterval, UsageRow};
 
 /// A cgroup in the unified hierarchy, removed at the end.
@@ -21,8 +21,11 @@ impl Cgroup {
         let mount = mounts.lines().find(|line| line.contains(" - cgroup2 "));
         let mount = mount.expect("a cgroup2 mount").split(' ').nth(4).unwrap();
         let name = format!("hxmlops-ebpf-test-{name}-{}", process::id());
-        let path = Path::new(mount).join(name);
-        fs::create_dir(&path).expect("root, and a writable cgroup2 mount");
+        Self::at(Path::new(mount).join(name))
+    }
+
+    fn at(path: PathBuf) -> Self {
+        fs::create_dir(&path).expect("root, and a writable cgroup mount");
         Self { path }
     }
 
@@ -65,9 +68,87 @@ impl Drop for Cgroup {
     }
 }
 
+/// The v1 hierarchy that accounts CPU time: the machine's, or one that is mounted for as long as this lives.
+struct V1 {
+    root: PathBuf,
+    mounted: Option<tempfile::TempDir>,
+}
+
+impl V1 {
+    fn find() -> Self {
+        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+        let is_it = |line: &&str| line.contains(" - cgroup ") && line.contains("cpuacct");
+        if let Some(line) = mounts.lines().find(is_it) {
+            let root = line.split(' ').nth(4).unwrap().into();
+            return Self {
+                root,
+                mounted: None,
+            };
+        }
+        let directory = tempfile::tempdir().unwrap();
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "cgroup", "-o", "cpuacct", "cpuacct"]);
+        let status = mount.arg(directory.path()).status().unwrap();
+        assert!(status.success(), "root, and a kernel with cpuacct");
+        Self {
+            root: directory.path().into(),
+            mounted: Some(directory),
+        }
+    }
+}
+
+impl Drop for V1 {
+    fn drop(&mut self) {
+        if self.mounted.is_some() {
+            let _ = Command::new("umount").arg(&self.root).status();
+        }
+    }
+}
+
+/// A CPU that can be switched off, and is on again at the end.
+struct CpuSwitch {
+    cpu: usize,
+}
+
+impl CpuSwitch {
+    fn of_last() -> Self {
+        let online = fs::read_to_string("/sys/devices/system/cpu/online").unwrap();
+        let last = online.trim().rsplit([',', '-']).next().unwrap();
+        let switch = Self {
+            cpu: last.parse().unwrap(),
+        };
+        assert!(switch.path().exists(), "two CPUs, of which one can go");
+        switch
+    }
+
+    fn path(&self) -> PathBuf {
+        format!("/sys/devices/system/cpu/cpu{}/online", self.cpu).into()
+    }
+
+    fn turn(&self, on: bool) {
+        fs::write(self.path(), if on { "1" } else { "0" }).unwrap();
+    }
+}
+
+impl Drop for CpuSwitch {
+    fn drop(&mut self) {
+        let _ = fs::write(self.path(), "1");
+    }
+}
+
+fn options() -> Options<'static> {
+    Options {
+        counters: Counters::Off,
+        ..Options::new(Path::new("/sys"))
+    }
+}
+
+fn load_with(options: &Options<'_>) -> EbpfUsage {
+    EbpfUsage::load(options).unwrap_or_else(|error| panic!("eBPF does not load here: {error}"))
+}
+
 fn load(tasks: u32) -> EbpfUsage {
-    EbpfUsage::load(Path::new("/sys"), tasks)
-        .unwrap_or_else(|error| panic!("eBPF does not load here: {error}"))
+    load_with(&Options { tasks, ..options() })
 }
 
 fn run(mut shell: Child) {
@@ -100,6 +181,7 @@ fn assert_conserved(usage: &EbpfUsage, interval: &UsageInterval) {
     }
     let of_tasks: u64 = usage.cpus().iter().map(|cpu| cpu.time.tasks_ns).sum();
     assert_eq!(sum_ns(&interval.rows), of_tasks);
+    assert_eq!(interval.unaccounted_ns, 0);
 }
 
 #[test]
@@ -185,6 +267,112 @@ fn what_a_full_hash_cannot_take_is_lost_and_said_so() {
     assert_conserved(&usage, &interval);
     assert!(lost_ns(&interval) > 0);
     assert!(interval.rows.len() <= 4, "{} rows", interval.rows.len());
+}
+
+#[test]
+fn events_go_to_who_caused_them() {
+    let cgroup = Cgroup::new("events");
+    let shell = cgroup.shell("i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done; exec true");
+    let mut usage = load_with(&Options {
+        counters: Counters::Software,
+        ..options()
+    });
+    usage.read().unwrap();
+    run(shell);
+    let interval = usage.read().unwrap();
+    assert_conserved(&usage, &interval);
+    assert!(interval.has_events);
+    let rows = rows_of(&interval, &cgroup);
+    // In this mode: nanoseconds of the CPU's clock, page faults, migrations.
+    let clock_ns: u64 = rows.iter().map(|row| row.events.cycles).sum();
+    let off = clock_ns.abs_diff(sum_ns(&rows)) as f64 / sum_ns(&rows) as f64;
+    assert!(
+        off < 0.01,
+        "{clock_ns} ns by events, {} ns by time",
+        sum_ns(&rows)
+    );
+    let faults: u64 = rows.iter().map(|row| row.events.instructions).sum();
+    assert!(faults > 0, "a program that starts touches new pages");
+}
+
+#[test]
+fn without_a_pmu_time_alone_is_counted_and_detail_says_so() {
+    let mut usage = load_with(&Options {
+        counters: Counters::Hardware,
+        ..options()
+    });
+    let interval = usage.read().unwrap();
+    assert_conserved(&usage, &interval);
+    let expected = if interval.has_events {
+        "cycles, instructions"
+    } else {
+        "no hardware counters: "
+    };
+    assert!(usage.detail().contains(expected), "{}", usage.detail());
+}
+
+#[test]
+fn a_task_s_v1_cgroup_is_found_by_the_kernel_s_own_offsets() {
+    let hierarchy = V1::find();
+    let cgroup = Cgroup::new("both");
+    let v1 = Cgroup::at(hierarchy.root.join(format!("hxmlops-v1-{}", process::id())));
+    let procs = v1.path.join("cgroup.procs");
+    let shell = cgroup.shell(&format!("echo 0 > {}; exec sleep 0", procs.display()));
+    let mut usage = load_with(&Options {
+        v1_cgroups: true,
+        ..options()
+    });
+    assert!(!usage.detail().contains("v1"), "{}", usage.detail());
+    usage.read().unwrap();
+    run(shell);
+    let interval = usage.read().unwrap();
+    assert_conserved(&usage, &interval);
+    let rows = rows_of(&interval, &cgroup);
+    let in_v1 =
+        |row: &&UsageRow| matches!(row.cgroup, CgroupRef::Ids { v1: id, .. } if id == v1.id());
+    assert!(
+        rows.iter().any(|row| in_v1(&row) && row.comm == "sleep"),
+        "{rows:?}"
+    );
+    let is_elsewhere =
+        |row: &UsageRow| matches!(row.cgroup, CgroupRef::Ids { v1: id, .. } if id > 0);
+    assert!(interval.rows.iter().all(is_elsewhere), "each task has one");
+}
+
+#[test]
+fn a_cpu_that_goes_and_comes_back_is_followed() {
+    let switch = CpuSwitch::of_last();
+    let mut usage = load_with(&Options {
+        counters: Counters::Software,
+        ..options()
+    });
+    let online = |usage: &EbpfUsage| usage.cpus().iter().any(|window| window.cpu == switch.cpu);
+    let mut read = || {
+        let interval = usage.read().unwrap();
+        assert_conserved(&usage, &interval);
+        let most = usage
+            .cpus()
+            .iter()
+            .map(|window| window.time.elapsed_ns())
+            .max();
+        (online(&usage), most.unwrap())
+    };
+    assert!(read().0);
+    switch.turn(false);
+    assert!(read().0, "what it did before it went counts");
+    for _ in 0..3 {
+        assert!(!read().0);
+    }
+    let begun = std::time::Instant::now();
+    switch.turn(true);
+    // The window in which it came back, and one that it was in from its start.
+    read();
+    let (is_back, longest_ns) = read();
+    assert!(is_back);
+    assert!(
+        u128::from(longest_ns) <= begun.elapsed().as_nanos(),
+        "the time that it was away is nobody's"
+    );
 }
 
 #[test]

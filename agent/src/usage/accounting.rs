@@ -130,6 +130,7 @@ impl Usage for Accounting {
             }],
             by_package: false,
             has_events: false,
+            unaccounted_ns: 0,
         })
     }
 }

@@ -3,16 +3,18 @@
 //! The kernel side (crate `agent-ebpf`) fills one of two hashes. A read begins a new window, has every
 //! online CPU leave the old one, and then empties the old window's hash, to which nobody writes any more.
 
-mod drain;
+mod btf;
+mod counters;
 mod error;
 mod load;
+mod sys;
 mod topology;
 
 use std::mem;
 use std::os::fd::AsFd as _;
 use std::path::Path;
 
-use agent_ebpf::{CpuTime, TaskKey, TaskTime, parity};
+use agent_ebpf::{CpuTime, EVENTS, TaskKey, TaskTime, parity};
 use aya::Ebpf;
 use aya::maps::{Array, MapData, PerCpuArray};
 use aya::programs::{ProgramError, RawTracePoint};
@@ -20,27 +22,62 @@ use aya::{RawTracePointRunOptions, TestRun as _};
 
 use crate::causes::with_causes;
 
-use self::drain::{Batch, Slot};
+use self::counters::OpenCounters;
+use self::sys::{Batch, Slot};
+use self::topology::Cpus;
 use super::{CgroupRef, Events, PackageTime, Usage, UsageError, UsageInterval, UsageRow};
 
+pub use self::counters::Counters;
 pub use self::error::LoadError;
 pub use agent_ebpf::DEFAULT_TASKS;
 
 const NAME: &str = "ebpf";
+
+/// What to count, and where the node is described.
+#[derive(Clone, Copy, Debug)]
+pub struct Options<'a> {
+    /// Where sysfs is, for the CPUs' packages and the kernel's BTF.
+    pub sys_root: &'a Path,
+    /// How many keys (process, package, cgroup) may be seen between two reads ([`DEFAULT_TASKS`]); the kernel
+    /// takes about 130 bytes for each, twice.
+    pub tasks: u32,
+    /// What is counted beside time.
+    pub counters: Counters,
+    /// Tell tasks apart by their cgroup in the v1 hierarchy that accounts CPU time, too.
+    pub v1_cgroups: bool,
+}
+
+impl<'a> Options<'a> {
+    /// Time and hardware counters, by unified cgroups.
+    #[must_use]
+    pub fn new(sys_root: &'a Path) -> Self {
+        Self {
+            sys_root,
+            tasks: DEFAULT_TASKS,
+            counters: Counters::Hardware,
+            v1_cgroups: false,
+        }
+    }
+}
 
 /// The loaded programs and their maps; dropping it removes them from the kernel.
 pub struct EbpfUsage {
     programs: Ebpf,
     window_map: Array<MapData, u64>,
     slots: PerCpuArray<MapData, Slot>,
+    packages: Array<MapData, u32>,
     /// By a window's parity.
     tasks: [MapData; 2],
+    event_maps: [MapData; EVENTS],
+    counters: Option<OpenCounters>,
+    cpus: Cpus,
+    notes: Vec<String>,
     /// The window that the next read closes.
     window: u64,
     batch: Batch,
     /// Rows of the window that is being closed: a read that fails half-way leaves them to the next.
     rows: Vec<UsageRow>,
-    cpus: Vec<CpuWindow>,
+    windows: Vec<CpuWindow>,
 }
 
 /// Where the time of one CPU went, between two reads.
@@ -55,20 +92,19 @@ pub struct CpuWindow {
 }
 
 impl EbpfUsage {
-    /// Loads the programs into the running kernel and begins to count. `sys_root` is where sysfs is
-    /// (`/sys`), for the CPUs' packages; `tasks` is how many keys (process, package, cgroup) may be seen
-    /// between two reads ([`DEFAULT_TASKS`]); the kernel takes about 110 bytes for each, twice.
+    /// Loads the programs into the running kernel and begins to count.
     ///
     /// # Errors
-    /// [`LoadError`] says what is missing and what to do.
-    pub fn load(sys_root: &Path, tasks: u32) -> Result<Self, LoadError> {
-        load::load(sys_root, tasks)
+    /// [`LoadError`] says what is missing and what to do. Hardware counters and v1 cgroups that cannot be had are
+    /// no error: [`Usage::detail`] tells.
+    pub fn load(options: &Options<'_>) -> Result<Self, LoadError> {
+        load::load(options)
     }
 
-    /// Each CPU's time between the last two reads, the offline ones left out.
+    /// Each CPU's time between the last two reads; those that were offline all along are left out.
     #[must_use]
     pub fn cpus(&self) -> &[CpuWindow] {
-        &self.cpus
+        &self.windows
     }
 
     /// Begins a window and has every online CPU enter it. It may be repeated after it failed.
@@ -77,8 +113,28 @@ impl EbpfUsage {
         let missing = || failed(ProgramError::NotLoaded);
         let flush = self.programs.program(load::FLUSH).ok_or_else(missing)?;
         let flush: &RawTracePoint = flush.try_into().map_err(failed)?;
-        for cpu in aya::util::online_cpus().map_err(|(path, error)| failed(Named(path, error)))? {
+        for &cpu in self.cpus.online() {
             flush_cpu(flush, cpu).map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    /// Takes up CPUs that came online; their packages count from the next window on.
+    fn follow_cpus(&mut self) -> Result<(), UsageError> {
+        if !self.cpus.refresh().map_err(failed)? {
+            return Ok(());
+        }
+        if let Some(counters) = &mut self.counters {
+            let followed = counters.follow(self.cpus.online(), &self.event_maps);
+            followed.map_err(|error| failed(Named("perf_event_open", error)))?;
+        }
+        self.set_packages()
+    }
+
+    fn set_packages(&mut self) -> Result<(), UsageError> {
+        for &cpu in self.cpus.online() {
+            let package = self.cpus.package_of(cpu);
+            self.packages.set(cpu, package, 0).map_err(failed)?;
         }
         Ok(())
     }
@@ -93,11 +149,9 @@ impl EbpfUsage {
 
     fn times(&self, window: u64) -> Result<Vec<CpuWindow>, UsageError> {
         let slots = self.slots.get(&0, 0).map_err(failed)?;
-        let times = slots
-            .iter()
-            .map(|slot| (slot.0.package as u16, slot.0.time_in(window)));
-        let windows = times.enumerate().filter_map(|(cpu, (package, time))| {
-            let time = time?;
+        let windows = slots.iter().enumerate().filter_map(|(cpu, slot)| {
+            let time = slot.0.time_in(window)?;
+            let package = slot.0.package as u16;
             Some(CpuWindow { cpu, package, time })
         });
         Ok(windows.collect())
@@ -109,19 +163,37 @@ impl Usage for EbpfUsage {
         NAME
     }
 
+    fn detail(&self) -> String {
+        let counters = self.counters.as_ref();
+        let counters = counters.map(|_| "cycles, instructions and cache misses".to_owned());
+        let parts: Vec<String> = counters.into_iter().chain(self.notes.clone()).collect();
+        parts.join("; ")
+    }
+
     fn read(&mut self) -> Result<UsageInterval, UsageError> {
         let closing = self.window;
+        self.follow_cpus()?;
         self.begin(closing + 1)?;
         self.drain(closing)?;
-        self.cpus = self.times(closing)?;
+        self.windows = self.times(closing)?;
         self.window = closing + 1;
+        let rows = mem::take(&mut self.rows);
         Ok(UsageInterval {
-            rows: mem::take(&mut self.rows),
-            packages: by_package(&self.cpus),
+            packages: by_package(&self.windows),
             by_package: true,
-            has_events: false,
+            has_events: self.counters.is_some(),
+            unaccounted_ns: unaccounted_ns(&self.windows, &rows),
+            rows,
         })
     }
+}
+
+/// What is missing where CPUs and rows are added up: 0 unless the accounting is wrong.
+fn unaccounted_ns(cpus: &[CpuWindow], rows: &[UsageRow]) -> u64 {
+    let missing_ns = cpus.iter().map(|cpu| cpu.time.missing_ns().unsigned_abs());
+    let tasks_ns: u64 = cpus.iter().map(|cpu| cpu.time.tasks_ns).sum();
+    let rows_ns: u64 = rows.iter().map(|row| row.cpu_ns).sum();
+    missing_ns.sum::<u64>() + tasks_ns.abs_diff(rows_ns)
 }
 
 /// Has one CPU leave its window. A CPU that went offline meanwhile is done already.
@@ -159,15 +231,20 @@ fn by_package(cpus: &[CpuWindow]) -> Vec<PackageTime> {
 }
 
 fn row(key: &TaskKey, time: &TaskTime) -> UsageRow {
+    let [cycles, instructions, misses] = time.events;
     UsageRow {
         tgid: key.tgid,
         cgroup: CgroupRef::Ids {
             unified: key.cgroup_id,
-            v1: 0,
+            v1: key.v1_cgroup_id,
         },
         package: u16::try_from(key.package).unwrap_or_default(),
         cpu_ns: time.cpu_ns,
-        events: Events::default(),
+        events: Events {
+            cycles,
+            instructions,
+            misses,
+        },
         comm: comm(&time.comm),
     }
 }

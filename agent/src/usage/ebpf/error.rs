@@ -12,7 +12,7 @@ use crate::capability::Capability;
 use crate::causes::with_causes;
 
 /// From this kernel on, maps count towards the cgroup's memory, not towards RLIMIT_MEMLOCK.
-const NO_MEMLOCK_FROM: Kernel = Kernel(5, 11);
+pub(super) const NO_MEMLOCK_FROM: Kernel = Kernel(5, 11);
 
 /// Why the programs could not be loaded; each says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +22,11 @@ pub enum LoadError {
         "this agent was built without its eBPF object: run `cargo xtask ebpf` and build it again"
     )]
     NotBuilt,
+    /// The object is from before the layouts of its maps changed.
+    #[error(
+        "this agent was built with an older eBPF object: run `cargo xtask ebpf` and build it again"
+    )]
+    Stale,
     /// The kernel cannot do it.
     #[error("the kernel is {found}, and eBPF accounting needs 5.10 or newer: update it")]
     KernelTooOld {
@@ -64,6 +69,10 @@ pub enum LoadError {
 
 pub(super) fn from_ebpf(error: EbpfError, kernel: Kernel) -> LoadError {
     match &error {
+        // The loader names the symbol that it did not find.
+        EbpfError::ParseError(parse) if parse.to_string().contains(agent_ebpf::SETTINGS) => {
+            LoadError::Stale
+        }
         EbpfError::MapError(MapError::CreateError { io_error, .. }) if is_eperm(io_error) => {
             if kernel < NO_MEMLOCK_FROM {
                 LoadError::Memlock

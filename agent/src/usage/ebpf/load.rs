@@ -1,17 +1,19 @@
 //! Loads the programs, after asking whether this process and kernel can.
 
 use std::fs;
-use std::path::Path;
 
-use agent_ebpf::CpuSlot;
-use aya::maps::{Map, MapData, MapError, PerCpuArray, PerCpuValues};
+use agent_ebpf::{EVENTS, SETTINGS, Settings};
+use aya::maps::{Map, MapData, MapError};
 use aya::programs::RawTracePoint;
 use aya::{Ebpf, EbpfLoader};
 
-use super::EbpfUsage;
-use super::drain::{Batch, Slot};
-use super::error::{LoadError, from_ebpf, from_program, other};
-use super::topology::package_of;
+use rustix::process::{Resource, Rlimit, setrlimit};
+
+use super::counters::OpenCounters;
+use super::error::{LoadError, NO_MEMLOCK_FROM, from_ebpf, from_program, other};
+use super::sys::{Batch, FixedSettings};
+use super::topology::Cpus;
+use super::{EbpfUsage, Options, btf};
 use crate::capability::{Capabilities, Capability};
 
 /// The kernel side, where it was there when the agent was built.
@@ -28,6 +30,11 @@ const OLDEST_KERNEL: Kernel = Kernel(5, 10);
 const NEEDED: &[Capability] = &[Capability::Bpf, Capability::Perfmon];
 /// The two hashes, by a window's parity.
 const TASKS: [&str; 2] = ["TASKS_EVEN", "TASKS_ODD"];
+/// Maps of the perf events.
+const EVENT_MAPS: [&str; EVENTS] = ["CYCLES", "INSTRUCTIONS", "MISSES"];
+const PACKAGES: &str = "PACKAGES";
+/// Entries for which 4 MiB of locked memory are enough, where a kernel before 5.11 allows no more.
+const FEW_TASKS: u32 = 8192;
 /// Program and tracepoint.
 const ATTACHED: [(&str, &str); 2] = [("switch", "sched_switch"), ("exec", "sched_process_exec")];
 /// Run on demand only.
@@ -37,28 +44,85 @@ pub(super) const FLUSH: &str = "flush";
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Kernel(pub(super) u32, pub(super) u32);
 
-pub(super) fn load(sys_root: &Path, tasks: u32) -> Result<EbpfUsage, LoadError> {
+pub(super) fn load(options: &Options<'_>) -> Result<EbpfUsage, LoadError> {
     let object = OBJECT.ok_or(LoadError::NotBuilt)?;
     let kernel = check_kernel(&rustix::system::uname().release().to_string_lossy())?;
     check_capabilities()?;
+    if kernel < NO_MEMLOCK_FROM {
+        let unlimited = Rlimit {
+            current: None,
+            maximum: None,
+        };
+        // Only CAP_SYS_RESOURCE may; without it the limit stands.
+        let _ = setrlimit(Resource::Memlock, unlimited);
+    }
+    let first = load_object(object, options, options.tasks, kernel);
+    match first {
+        Err(LoadError::Memlock) if options.tasks > FEW_TASKS => {
+            let mut usage = load_object(object, options, FEW_TASKS, kernel)?;
+            usage
+                .notes
+                .push(format!("room for {FEW_TASKS} tasks, by RLIMIT_MEMLOCK"));
+            Ok(usage)
+        }
+        result => result,
+    }
+}
+
+fn load_object(
+    object: &[u8],
+    options: &Options<'_>,
+    tasks: u32,
+    kernel: Kernel,
+) -> Result<EbpfUsage, LoadError> {
+    let cpus = Cpus::find(options.sys_root).map_err(other)?;
+    let mut notes = Vec::new();
+    let counters = OpenCounters::open(options.counters, cpus.online()).unwrap_or_else(|reason| {
+        notes.push(format!("no hardware counters: {reason}"));
+        None
+    });
+    let mut settings = Settings {
+        count_events: u32::from(counters.is_some()),
+        ..Settings::default()
+    };
+    if options.v1_cgroups {
+        match btf::v1_path(options.sys_root) {
+            Ok(path) => (settings.use_v1, settings.v1_path) = (1, path),
+            Err(reason) => notes.push(format!("v1 cgroups by /proc alone: {reason}")),
+        }
+    }
+    let settings = FixedSettings(settings);
     let mut loader = EbpfLoader::new();
+    // There is nothing to relocate.
+    loader
+        .btf(None)
+        .override_global(SETTINGS, &settings, true)
+        .map_max_entries(PACKAGES, cpus.possible());
     for map in TASKS {
         loader.map_max_entries(map, tasks);
     }
     let mut programs = loader.load(object).map_err(|e| from_ebpf(e, kernel))?;
-    let mut slots = map::<PerCpuArray<MapData, Slot>>(&mut programs, "SLOT")?;
-    set_packages(&mut slots, sys_root)?;
+    let [cycles, instructions, misses] = EVENT_MAPS;
     let mut usage = EbpfUsage {
         window_map: map(&mut programs, "WINDOW")?,
-        slots,
+        slots: map(&mut programs, "SLOT")?,
+        packages: map(&mut programs, PACKAGES)?,
         tasks: [
             hash(&mut programs, TASKS[0])?,
             hash(&mut programs, TASKS[1])?,
         ],
+        event_maps: [
+            events(&mut programs, cycles)?,
+            events(&mut programs, instructions)?,
+            events(&mut programs, misses)?,
+        ],
+        counters,
+        cpus,
+        notes,
         window: 1,
         batch: Batch::new(tasks),
         rows: Vec::new(),
-        cpus: Vec::new(),
+        windows: Vec::new(),
         programs,
     };
     start(&mut usage)?;
@@ -66,6 +130,10 @@ pub(super) fn load(sys_root: &Path, tasks: u32) -> Result<EbpfUsage, LoadError> 
 }
 
 fn start(usage: &mut EbpfUsage) -> Result<(), LoadError> {
+    if let Some(counters) = &usage.counters {
+        counters.put(&usage.event_maps).map_err(other)?;
+    }
+    usage.set_packages().map_err(other)?;
     load_program(&mut usage.programs, FLUSH)?;
     for (name, tracepoint) in ATTACHED {
         let program = load_program(&mut usage.programs, name)?;
@@ -98,17 +166,6 @@ fn check_capabilities() -> Result<(), LoadError> {
     }
 }
 
-fn set_packages(slots: &mut PerCpuArray<MapData, Slot>, sys_root: &Path) -> Result<(), LoadError> {
-    let cpus = slots.get(&0, 0).map_err(other)?.len();
-    let slot = |cpu| CpuSlot {
-        package: package_of(sys_root, cpu),
-        ..CpuSlot::default()
-    };
-    let values: Vec<Slot> = (0..cpus).map(|cpu| Slot(slot(cpu))).collect();
-    let values = PerCpuValues::try_from(values).map_err(other)?;
-    slots.set(0, values, 0).map_err(other)
-}
-
 fn map<T>(programs: &mut Ebpf, name: &str) -> Result<T, LoadError>
 where
     T: TryFrom<Map, Error = MapError>,
@@ -120,6 +177,15 @@ fn hash(programs: &mut Ebpf, name: &str) -> Result<MapData, LoadError> {
     match take(programs, name)? {
         Map::HashMap(data) => Ok(data),
         _ => Err(LoadError::Other(format!("map '{name}' is no hash"))),
+    }
+}
+
+fn events(programs: &mut Ebpf, name: &str) -> Result<MapData, LoadError> {
+    match take(programs, name)? {
+        Map::PerfEventArray(data) => Ok(data),
+        _ => Err(LoadError::Other(format!(
+            "map '{name}' is no array of perf events"
+        ))),
     }
 }
 
@@ -151,6 +217,21 @@ impl Kernel {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    #[cfg(ebpf_object)]
+    fn an_object_with_other_layouts_is_refused() {
+        let object = OBJECT.unwrap();
+        let name = SETTINGS.as_bytes();
+        let older = [&name[..name.len() - 1], b"1"].concat();
+        let mut stale = object.to_vec();
+        while let Some(at) = stale.windows(name.len()).position(|bytes| bytes == name) {
+            stale[at..at + name.len()].copy_from_slice(&older);
+        }
+        let options = Options::new(std::path::Path::new("/sys"));
+        let result = load_object(&stale, &options, 4, Kernel(6, 1));
+        assert!(matches!(result, Err(LoadError::Stale)));
+    }
 
     #[test]
     fn kernels_before_5_10_are_refused_by_name() {

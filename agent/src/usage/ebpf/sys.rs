@@ -1,20 +1,109 @@
-//! The one call to the kernel that aya does not make, and the one record that aya must copy: all unsafe
-//! code of the agent's eBPF side.
+//! The calls to the kernel that aya does not make, and the records that aya must copy: all unsafe code of the
+//! agent's eBPF side.
 #![allow(
     unsafe_code,
-    reason = "bpf(2) takes pointers, and aya copies records only of types that are vouched for"
+    reason = "the calls take pointers, and aya copies records only of types that are vouched for"
 )]
 
 use std::io;
-use std::os::fd::{AsRawFd as _, BorrowedFd};
+use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
 
-use agent_ebpf::{CpuSlot, TaskKey, TaskTime};
+use agent_ebpf::{CpuSlot, Settings, TaskKey, TaskTime};
 
 /// Entries that one call returns at most.
 const ENTRIES: u32 = 4096;
 
 /// `BPF_MAP_LOOKUP_AND_DELETE_BATCH` of the kernel's `enum bpf_cmd`.
 const LOOKUP_AND_DELETE_BATCH: libc::c_int = 25;
+
+/// `BPF_MAP_UPDATE_ELEM` of the same.
+const UPDATE_ELEM: libc::c_int = 2;
+
+/// `PERF_FLAG_FD_CLOEXEC`.
+const CLOSE_ON_EXEC: libc::c_ulong = 8;
+
+/// The first version of the kernel's `struct perf_event_attr` (`PERF_ATTR_SIZE_VER0`).
+#[repr(C)]
+#[derive(Default)]
+struct PerfEventAttr {
+    kind: u32,
+    size: u32,
+    config: u64,
+    sample_period: u64,
+    sample_type: u64,
+    read_format: u64,
+    flags: u64,
+    wakeup_events: u32,
+    bp_type: u32,
+    config1: u64,
+}
+
+/// Bit of `PerfEventAttr::flags`: the event has its counter for itself, or none at all, so that nothing is
+/// scaled.
+const PINNED: u64 = 1 << 2;
+
+/// A counter of one CPU, whatever runs there.
+pub(super) fn open_perf_event(kind: u32, config: u64, cpu: u32) -> io::Result<OwnedFd> {
+    let attr = PerfEventAttr {
+        kind,
+        size: size_of::<PerfEventAttr>() as u32,
+        config,
+        flags: PINNED,
+        ..PerfEventAttr::default()
+    };
+    let (every_process, no_group): (libc::pid_t, libc::c_int) = (-1, -1);
+    // SAFETY: the record is as long as it says, and outlives the call.
+    let fd = unsafe {
+        libc::syscall(
+            libc::SYS_perf_event_open,
+            &raw const attr,
+            every_process,
+            cpu as libc::c_int,
+            no_group,
+            CLOSE_ON_EXEC,
+        )
+    };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the call gave it to us alone.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as libc::c_int) })
+}
+
+/// Puts an open file into an array of them.
+pub(super) fn put_fd(map: BorrowedFd<'_>, index: u32, fd: BorrowedFd<'_>) -> io::Result<()> {
+    /// The part of `union bpf_attr` for single elements.
+    #[repr(C)]
+    struct ElementAttr {
+        map_fd: u32,
+        padding: u32,
+        key: u64,
+        value: u64,
+        flags: u64,
+    }
+    let fd = fd.as_raw_fd();
+    let attr = ElementAttr {
+        map_fd: map.as_raw_fd().cast_unsigned(),
+        padding: 0,
+        key: &raw const index as u64,
+        value: &raw const fd as u64,
+        flags: 0,
+    };
+    // SAFETY: key and value are four bytes each, as those of the map, and outlive the call.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_bpf,
+            UPDATE_ELEM,
+            &raw const attr,
+            size_of::<ElementAttr>(),
+        )
+    };
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
 
 /// A CPU's state, as aya copies it out of the per-CPU map.
 #[repr(transparent)]
@@ -23,6 +112,14 @@ pub(super) struct Slot(pub(super) CpuSlot);
 
 // SAFETY: CpuSlot is integers only, without padding.
 unsafe impl aya::Pod for Slot {}
+
+/// What the loader fixes, as aya writes it into the object.
+#[repr(transparent)]
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct FixedSettings(pub(super) Settings);
+
+// SAFETY: Settings is integers only, without padding.
+unsafe impl aya::Pod for FixedSettings {}
 
 /// The `batch` part of the kernel's `union bpf_attr`.
 #[repr(C)]
