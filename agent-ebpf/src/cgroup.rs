@@ -4,25 +4,37 @@ use aya_ebpf::helpers::generated::{bpf_get_current_task, bpf_probe_read_kernel};
 
 use crate::settings;
 
-/// Inode number of the cgroup's directory; 0 where it is not looked up or cannot be read.
+/// The current task's set of cgroups; 0 where it is not looked up or cannot be read.
 #[inline(always)]
-pub(crate) fn v1_id() -> u64 {
+pub(crate) fn set() -> u64 {
     let settings = settings();
     if settings.use_v1 == 0 {
         return 0;
     }
-    let mut at = unsafe { bpf_get_current_task() };
-    for offset in settings.v1_path {
-        match read(at + u64::from(offset)) {
-            Some(next) => at = next,
-            None => return 0,
-        }
+    let task = unsafe { bpf_get_current_task() };
+    read(task, settings.v1_path[0]).unwrap_or(0)
+}
+
+/// Inode number of the v1 cgroup's directory in a set; 0 where there is no set, or it cannot be read. Four
+/// reads, for a task that is new in its window.
+#[inline(always)]
+pub(crate) fn v1_id(set: u64) -> u64 {
+    let [_, path @ ..] = settings().v1_path;
+    let mut at = set;
+    for offset in path {
+        // What cannot be read is 0, and so is all beyond it.
+        at = if at == 0 {
+            0
+        } else {
+            read(at, offset).unwrap_or(0)
+        };
     }
     at
 }
 
 #[inline(always)]
-fn read(address: u64) -> Option<u64> {
+fn read(structure: u64, offset: u32) -> Option<u64> {
+    let address = structure + u64::from(offset);
     let mut value = 0_u64;
     let result = unsafe {
         bpf_probe_read_kernel(

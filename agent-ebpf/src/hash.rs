@@ -9,6 +9,8 @@ use aya_ebpf::helpers::generated::bpf_get_current_comm;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::HashMap;
 
+use crate::cgroup;
+
 #[map]
 static TASKS_EVEN: HashMap<TaskKey, TaskTime> = HashMap::with_max_entries(DEFAULT_TASKS, 0);
 
@@ -48,6 +50,7 @@ fn add_to(
     let mut first = TaskTime {
         cpu_ns: ran_ns,
         events: *events,
+        v1_cgroup_id: cgroup::v1_id(key.cgroup_set),
         comm_is_leaders: 0,
         comm: [0; COMM_BYTES],
     };

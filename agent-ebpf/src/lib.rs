@@ -27,7 +27,7 @@ pub struct Settings {
     pub use_v1: u32,
     /// Byte offsets on the way from a task to the id of its cgroup in one v1 hierarchy, each but the last
     /// one of a pointer: `task_struct.cgroups`, `css_set.subsys[n]`, `cgroup_subsys_state.cgroup`,
-    /// `cgroup.kn`, `kernfs_node.id`.
+    /// `cgroup.kn`, `kernfs_node.id`. The first alone is followed at each switch.
     pub v1_path: [u32; V1_STEPS],
 }
 
@@ -44,8 +44,9 @@ pub struct TaskKey {
     pub package: u32,
     /// Its cgroup's directory in the unified hierarchy (inode number).
     pub cgroup_id: u64,
-    /// The same in the v1 hierarchy that accounts CPU time; 0 where that is not looked up.
-    pub v1_cgroup_id: u64,
+    /// Which set of cgroups, one in each hierarchy, it belongs to: an address in the kernel, told apart and
+    /// nothing else; 0 where the v1 cgroup is not looked up.
+    pub cgroup_set: u64,
 }
 
 /// CPU time of one [`TaskKey`] in one window.
@@ -56,6 +57,9 @@ pub struct TaskTime {
     pub cpu_ns: u64,
     /// Events in that time; all 0 where they are not counted.
     pub events: [u64; EVENTS],
+    /// Its cgroup in the v1 hierarchy that accounts CPU time, as [`TaskKey::cgroup_id`]; 0 where that is not
+    /// looked up.
+    pub v1_cgroup_id: u64,
     /// 1 when `comm` is the name of the thread group's leader, 0 when it is that of another thread.
     pub comm_is_leaders: u64,
     /// Name, filled with zeroes.
@@ -128,7 +132,7 @@ pub const fn parity(window: u64) -> usize {
 const _: () = {
     assert!(size_of::<Settings>() == 28);
     assert!(size_of::<TaskKey>() == 24);
-    assert!(size_of::<TaskTime>() == 56);
+    assert!(size_of::<TaskTime>() == 64);
     assert!(size_of::<CpuTime>() == 40);
     assert!(size_of::<CpuSlot>() == 120);
 };

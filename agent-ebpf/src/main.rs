@@ -120,7 +120,7 @@ fn current_key(slot: &CpuSlot) -> Option<TaskKey> {
         tgid,
         package: slot.package as u32,
         cgroup_id: unsafe { bpf_get_current_cgroup_id() },
-        v1_cgroup_id: cgroup::v1_id(),
+        cgroup_set: cgroup::set(),
     })
 }
 

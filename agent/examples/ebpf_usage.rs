@@ -1,16 +1,24 @@
-//! Counts CPU time with eBPF until its standard input ends, then prints the totals.
+//! Counts CPU time with eBPF as the agent does until its standard input ends, then prints the totals.
 //!
-//! Says `counting` once it does. The tests run it with fewer capabilities, the benches beside a load.
+//! Says `counting` once it does. The tests run it with fewer capabilities, the benches beside a load; with
+//! `software`, three software events are counted in the place of hardware ones.
 
 use std::io::{self, Read as _};
 use std::path::Path;
 
+use agent::cgroup::hierarchy::Hierarchies;
 use agent::usage::Usage as _;
-use agent::usage::ebpf::{EbpfUsage, Options};
+use agent::usage::ebpf::{Counters, EbpfUsage, Options};
 
 fn main() -> anyhow::Result<()> {
+    let software = std::env::args().any(|argument| argument == "software");
     let mut usage = EbpfUsage::load(&Options {
-        v1_cgroups: std::env::args().any(|argument| argument == "--v1"),
+        counters: if software {
+            Counters::Software
+        } else {
+            Counters::Hardware
+        },
+        v1_cgroups: Hierarchies::find(Path::new("/proc"))?.cpuacct.is_some(),
         ..Options::new(Path::new("/sys"))
     })?;
     println!("counting");

@@ -236,7 +236,7 @@ fn row(key: &TaskKey, time: &TaskTime) -> UsageRow {
         tgid: key.tgid,
         cgroup: CgroupRef::Ids {
             unified: key.cgroup_id,
-            v1: key.v1_cgroup_id,
+            v1: time.v1_cgroup_id,
         },
         package: u16::try_from(key.package).unwrap_or_default(),
         cpu_ns: time.cpu_ns,

@@ -10,9 +10,13 @@ use super::ping_pong::ns_per_switch;
 use crate::run::{cargo, run as run_program};
 use crate::{ebpf, workspace};
 
-/// Pairs of runs, with and without in turn: the machine's own drift falls on both alike.
-const PAIRS: usize = 15;
-const ROUNDS: u32 = 100_000;
+/// Rounds of runs, one of each mode in turn: the machine's own drift falls on all alike.
+const ROUNDS: usize = 15;
+const PING_PONGS: u32 = 100_000;
+
+/// Arguments of the counting process; `None`: nothing counts. Software events stand in for a PMU's: reading
+/// them goes the same way, the PMU's registers come on top.
+const MODES: [Option<&[&str]>; 3] = [None, Some(&[]), Some(&["software"])];
 
 /// The agent's counting, in a process of its own, for as long as this lives.
 struct Counting {
@@ -22,9 +26,10 @@ struct Counting {
 }
 
 impl Counting {
-    fn start() -> Result<Self> {
+    fn start(arguments: &[&str]) -> Result<Self> {
         let program = workspace::target().join("release/examples/ebpf_usage");
         let mut process = Command::new(&program)
+            .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -69,28 +74,34 @@ pub(crate) fn run() -> Result<Vec<Figure>> {
             .args(["build", "--release", "--locked", "--package", "agent"])
             .args(["--example", "ebpf_usage"]),
     )?;
-    let (mut without, mut with, mut added) = (Vec::new(), Vec::new(), Vec::new());
-    for pair in 0..PAIRS {
-        let first_counts = pair % 2 == 1;
-        let a = measure(first_counts)?;
-        let b = measure(!first_counts)?;
-        let (base, counted) = if first_counts { (b, a) } else { (a, b) };
-        without.push(base);
-        with.push(counted);
-        added.push(counted - base);
+    let mut runs: [Vec<f64>; 3] = Default::default();
+    for round in 0..ROUNDS {
+        // Each comes first, in the middle and last in turn.
+        for turn in 0..MODES.len() {
+            let mode = (round + turn) % MODES.len();
+            runs[mode].push(measure(MODES[mode])?);
+        }
     }
+    let [without, with, with_events] = runs;
+    let added = |with: &[f64]| {
+        with.iter()
+            .zip(&without)
+            .map(|(with, without)| with - without)
+            .collect()
+    };
     Ok(vec![
+        Figure::new("added by eBPF", "ns", added(&with)),
+        Figure::new(
+            "added by eBPF, three software events",
+            "ns",
+            added(&with_events),
+        ),
         Figure::new("task switch without eBPF", "ns", without),
         Figure::new("task switch with eBPF", "ns", with),
-        Figure::new("added by eBPF", "ns", added),
     ])
 }
 
-fn measure(is_counting: bool) -> Result<f64> {
-    let _counting = if is_counting {
-        Some(Counting::start()?)
-    } else {
-        None
-    };
-    ns_per_switch(ROUNDS)
+fn measure(counting: Option<&[&str]>) -> Result<f64> {
+    let _counting = counting.map(Counting::start).transpose()?;
+    ns_per_switch(PING_PONGS)
 }
