@@ -1,6 +1,6 @@
 //! The CPU's perf events, which the agent opens and puts into these maps, one entry per CPU.
 
-use agent_ebpf::EVENTS;
+use agent_ebpf::{CpuSlot, EVENTS, EVENTS_EVERY_NS};
 use aya_ebpf::bindings::{BPF_F_CURRENT_CPU, bpf_perf_event_value};
 use aya_ebpf::helpers::generated::bpf_perf_event_read_value;
 use aya_ebpf::macros::map;
@@ -15,15 +15,43 @@ static INSTRUCTIONS: PerfEventArray<u32> = PerfEventArray::new(0);
 #[map]
 static MISSES: PerfEventArray<u32> = PerfEventArray::new(0);
 
-/// Events on this CPU since the last call, whose counts are in `last`. What cannot be read, or was opened
-/// again (after its CPU was offline), counts from here.
-#[inline(always)]
-pub(crate) fn since_last(last: &mut [u64; EVENTS]) -> [u64; EVENTS] {
-    [
-        delta(&CYCLES, &mut last[0]),
-        delta(&INSTRUCTIONS, &mut last[1]),
-        delta(&MISSES, &mut last[2]),
-    ]
+/// Events of the task that stops running, and the time in which they were counted.
+#[derive(Clone, Copy)]
+pub(crate) struct Counted {
+    pub(crate) span_ns: u64,
+    pub(crate) events: [u64; EVENTS],
+}
+
+impl Counted {
+    pub(crate) const NOTHING: Self = Self {
+        span_ns: 0,
+        events: [0; EVENTS],
+    };
+
+    /// Reads the counters where it is time to, at a switch from a task that ran for `ran_ns`; `forced` at the
+    /// end of a window, so that nothing crosses it.
+    ///
+    /// After a span of [`EVENTS_EVERY_NS`] they are read at two switches in a row, which gives one run
+    /// exactly; a run that is nearly all of its span is given the whole of it.
+    #[inline(always)]
+    pub(crate) fn read(slot: &mut CpuSlot, now: u64, ran_ns: u64, forced: bool) -> Self {
+        let span_ns = now - slot.events_ns;
+        let is_due = span_ns >= EVENTS_EVERY_NS;
+        if !is_due && !forced && slot.events_armed == 0 {
+            return Self::NOTHING;
+        }
+        slot.events_ns = now;
+        slot.events_armed = u64::from(is_due || forced);
+        let events = [
+            delta(&CYCLES, &mut slot.events[0]),
+            delta(&INSTRUCTIONS, &mut slot.events[1]),
+            delta(&MISSES, &mut slot.events[2]),
+        ];
+        if ran_ns < span_ns / 10 * 9 {
+            return Self::NOTHING;
+        }
+        Self { span_ns, events }
+    }
 }
 
 #[inline(always)]

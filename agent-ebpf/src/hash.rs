@@ -2,7 +2,7 @@
 
 use core::arch::asm;
 
-use agent_ebpf::{COMM_BYTES, DEFAULT_TASKS, EVENTS, TaskKey, TaskTime, parity};
+use agent_ebpf::{COMM_BYTES, DEFAULT_TASKS, TaskKey, TaskTime, parity};
 use aya_ebpf::bindings::BPF_NOEXIST;
 use aya_ebpf::helpers::bpf_get_current_pid_tgid;
 use aya_ebpf::helpers::generated::bpf_get_current_comm;
@@ -10,6 +10,7 @@ use aya_ebpf::macros::map;
 use aya_ebpf::maps::HashMap;
 
 use crate::cgroup;
+use crate::events::Counted;
 
 #[map]
 static TASKS_EVEN: HashMap<TaskKey, TaskTime> = HashMap::with_max_entries(DEFAULT_TASKS, 0);
@@ -19,11 +20,11 @@ static TASKS_ODD: HashMap<TaskKey, TaskTime> = HashMap::with_max_entries(DEFAULT
 
 /// Adds CPU time and events to the current task; false when there is no room for it.
 #[inline(always)]
-pub(crate) fn add(window: u64, key: &TaskKey, ran_ns: u64, events: &[u64; EVENTS]) -> bool {
+pub(crate) fn add(window: u64, key: &TaskKey, ran_ns: u64, counted: &Counted) -> bool {
     if parity(window) == 0 {
-        add_to(&TASKS_EVEN, key, ran_ns, events)
+        add_to(&TASKS_EVEN, key, ran_ns, counted)
     } else {
-        add_to(&TASKS_ODD, key, ran_ns, events)
+        add_to(&TASKS_ODD, key, ran_ns, counted)
     }
 }
 
@@ -42,14 +43,15 @@ fn add_to(
     tasks: &HashMap<TaskKey, TaskTime>,
     key: &TaskKey,
     ran_ns: u64,
-    events: &[u64; EVENTS],
+    counted: &Counted,
 ) -> bool {
-    if add_to_entry(tasks, key, ran_ns, events) {
+    if add_to_entry(tasks, key, ran_ns, counted) {
         return true;
     }
     let mut first = TaskTime {
         cpu_ns: ran_ns,
-        events: *events,
+        counted_ns: counted.span_ns,
+        events: counted.events,
         v1_cgroup_id: cgroup::v1_id(key.cgroup_set),
         comm_is_leaders: 0,
         comm: [0; COMM_BYTES],
@@ -57,7 +59,7 @@ fn add_to(
     unsafe { name(&raw mut first) };
     // Where another CPU that runs the same process came first, the entry is there now.
     tasks.insert(key, first, u64::from(BPF_NOEXIST)).is_ok()
-        || add_to_entry(tasks, key, ran_ns, events)
+        || add_to_entry(tasks, key, ran_ns, counted)
 }
 
 #[inline(always)]
@@ -65,15 +67,16 @@ fn add_to_entry(
     tasks: &HashMap<TaskKey, TaskTime>,
     key: &TaskKey,
     ran_ns: u64,
-    events: &[u64; EVENTS],
+    counted: &Counted,
 ) -> bool {
     let Some(time) = tasks.get_ptr_mut(key) else {
         return false;
     };
     unsafe {
         atomic_add(&raw mut (*time).cpu_ns, ran_ns);
-        if crate::settings().count_events != 0 {
-            for (index, &count) in events.iter().enumerate() {
+        if counted.span_ns != 0 {
+            atomic_add(&raw mut (*time).counted_ns, counted.span_ns);
+            for (index, &count) in counted.events.iter().enumerate() {
                 atomic_add(&raw mut (*time).events[index], count);
             }
         }

@@ -17,6 +17,10 @@ pub const EVENTS: usize = 3;
 /// built before that does not have it, and is refused.
 pub const SETTINGS: &str = "SETTINGS_2";
 
+/// Where tasks switch more often than this, one run of a task in so much time is counted and the others are
+/// not: reading three counters costs more than all the rest of a switch.
+pub const EVENTS_EVERY_NS: u64 = 50_000;
+
 /// What the loader fixes before the programs are verified, so that what is off costs nothing.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,7 +59,9 @@ pub struct TaskKey {
 pub struct TaskTime {
     /// CPU time.
     pub cpu_ns: u64,
-    /// Events in that time; all 0 where they are not counted.
+    /// The part of that time in which events were counted: see [`EVENTS_EVERY_NS`].
+    pub counted_ns: u64,
+    /// Events in `counted_ns`.
     pub events: [u64; EVENTS],
     /// Its cgroup in the v1 hierarchy that accounts CPU time, as [`TaskKey::cgroup_id`]; 0 where that is not
     /// looked up.
@@ -107,8 +113,12 @@ pub struct CpuSlot {
     pub package: u64,
     /// By the window's lowest bit, as the hashes are.
     pub time: [CpuTime; 2],
-    /// The CPU's perf events as they stood at its last switch.
+    /// The CPU's perf events as they were last read.
     pub events: [u64; EVENTS],
+    /// When that was.
+    pub events_ns: u64,
+    /// 1: they are read at the next switch in any case.
+    pub events_armed: u64,
 }
 
 impl CpuSlot {
@@ -132,9 +142,9 @@ pub const fn parity(window: u64) -> usize {
 const _: () = {
     assert!(size_of::<Settings>() == 28);
     assert!(size_of::<TaskKey>() == 24);
-    assert!(size_of::<TaskTime>() == 64);
+    assert!(size_of::<TaskTime>() == 72);
     assert!(size_of::<CpuTime>() == 40);
-    assert!(size_of::<CpuSlot>() == 120);
+    assert!(size_of::<CpuSlot>() == 136);
 };
 
 #[cfg(test)]
@@ -151,7 +161,7 @@ mod tests {
             window: 8,
             package: 0,
             time: [time(80), time(70)],
-            events: [0; EVENTS],
+            ..CpuSlot::default()
         };
         for (window, expected) in [
             (6, None),

@@ -17,7 +17,7 @@ mod cgroup;
 mod events;
 mod hash;
 
-use agent_ebpf::{CpuSlot, CpuTime, EVENTS, Settings, TaskKey, V1_STEPS, parity};
+use agent_ebpf::{CpuSlot, CpuTime, Settings, TaskKey, V1_STEPS, parity};
 use aya_ebpf::helpers::bpf_get_current_pid_tgid;
 use aya_ebpf::helpers::generated::{
     bpf_get_current_cgroup_id, bpf_get_smp_processor_id, bpf_ktime_get_ns,
@@ -25,6 +25,8 @@ use aya_ebpf::helpers::generated::{
 use aya_ebpf::macros::{map, raw_tracepoint};
 use aya_ebpf::maps::{Array, PerCpuArray};
 use aya_ebpf::programs::RawTracePointContext;
+
+use self::events::Counted;
 
 /// Read-only data that the loader fills in; named after [`agent_ebpf::SETTINGS`].
 #[unsafe(no_mangle)]
@@ -79,13 +81,14 @@ fn account() {
     let window = unsafe { core::ptr::read_volatile(window) };
     let slot = unsafe { &mut *slot };
     let now = unsafe { bpf_ktime_get_ns() };
-    let events = if settings().count_events == 0 {
-        [0; EVENTS]
+    let counted = if settings().count_events == 0 {
+        Counted::NOTHING
     } else {
-        events::since_last(&mut slot.events)
+        let last_switch_ns = slot.time[parity(slot.window)].end_ns;
+        Counted::read(slot, now, now - last_switch_ns, slot.window != window)
     };
     if slot.window != 0 {
-        charge(slot, now, &events);
+        charge(slot, now, &counted);
     }
     if slot.window != window {
         slot.window = window;
@@ -99,7 +102,7 @@ fn account() {
 }
 
 #[inline(always)]
-fn charge(slot: &mut CpuSlot, now: u64, events: &[u64; EVENTS]) {
+fn charge(slot: &mut CpuSlot, now: u64, counted: &Counted) {
     let key = current_key(slot);
     let window = slot.window;
     let time = &mut slot.time[parity(window)];
@@ -107,7 +110,7 @@ fn charge(slot: &mut CpuSlot, now: u64, events: &[u64; EVENTS]) {
     time.end_ns = now;
     match key {
         None => time.idle_ns += ran_ns,
-        Some(key) if hash::add(window, &key, ran_ns, events) => time.tasks_ns += ran_ns,
+        Some(key) if hash::add(window, &key, ran_ns, counted) => time.tasks_ns += ran_ns,
         Some(_) => time.lost_ns += ran_ns,
     }
 }

@@ -231,7 +231,15 @@ fn by_package(cpus: &[CpuWindow]) -> Vec<PackageTime> {
 }
 
 fn row(key: &TaskKey, time: &TaskTime) -> UsageRow {
-    let [cycles, instructions, misses] = time.events;
+    // What was counted in a part of the time stands for the whole of it.
+    let scaled = |count: u64| match time.counted_ns {
+        0 => 0,
+        counted_ns => {
+            let whole = u128::from(count) * u128::from(time.cpu_ns) / u128::from(counted_ns);
+            u64::try_from(whole).unwrap_or(u64::MAX)
+        }
+    };
+    let [cycles, instructions, misses] = time.events.map(scaled);
     UsageRow {
         tgid: key.tgid,
         cgroup: CgroupRef::Ids {
