@@ -90,6 +90,12 @@ pub(crate) fn read_trimmed(path: &Path) -> Result<String, SensorError> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             Err(SensorError::Absent(show(path)))
         }
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+            Err(SensorError::Failed(format!(
+                "{} may not be read: run the agent as root, or give it CAP_DAC_READ_SEARCH",
+                show(path)
+            )))
+        }
         Err(error) => Err(SensorError::Failed(format!(
             "cannot read {}: {error}",
             show(path)

@@ -111,13 +111,22 @@ impl Running {
     /// # Errors
     /// Where it ends, or says nothing.
     pub fn start(name: &str, args: &[&str]) -> anyhow::Result<Self> {
-        let mut child = Command::new(program(name))
-            .args(args)
+        let mut command = Command::new(program(name));
+        command.args(args);
+        Self::spawn(command)
+    }
+
+    /// Starts a command that ends up as such a program.
+    ///
+    /// # Errors
+    /// As [`Running::start`].
+    pub fn spawn(mut command: Command) -> anyhow::Result<Self> {
+        let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
-            .with_context(|| format!("cannot start {name}"))?;
+            .with_context(|| format!("cannot start {}", command.get_program().display()))?;
         let (sender, lines) = channel();
         let outputs: [Option<Box<dyn Read + Send>>; 2] = [
             child
