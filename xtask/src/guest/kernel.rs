@@ -1,4 +1,4 @@
-//! One of Debian's kernels, unpacked: its image, its modules and, where asked for, its headers.
+//! One of Debian's kernels, unpacked: its image, its modules and, where they are needed, its headers.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,6 +19,8 @@ pub(crate) struct Series {
     /// The kernel's release that was last seen to work. Once the archive has it no more, the newest is
     /// taken instead.
     pub(crate) pinned: &'static str,
+    /// Its headers are needed too: a module is built against them.
+    pub(crate) with_headers: bool,
 }
 
 /// An unpacked kernel.
@@ -29,19 +31,19 @@ pub(crate) struct Kernel {
 }
 
 impl Series {
-    /// Its kernel, downloaded where it is not there yet; with the headers that a module is built against
-    /// where `with_headers`.
+    /// Its kernel, downloaded where it is not there yet.
     ///
     /// # Errors
     /// Where the download fails; the error names the URL.
-    pub(crate) fn kernel(&self, with_headers: bool) -> Result<Kernel> {
-        let pinned = kernel_at(self.pinned, with_headers);
+    pub(crate) fn kernel(&self) -> Result<Kernel> {
+        let pinned = kernel_at(self.pinned);
         if pinned.directory.is_dir() {
             return Ok(pinned);
         }
-        let archive = Archive::open(self.debian, &directory().join("apt").join(self.debian))?;
+        let lists = directory().join("apt").join(self.debian);
+        let archive = Archive::open(self.debian, &lists)?;
         let mut release = self.pinned.to_owned();
-        if !packages(&release, with_headers)
+        if !packages(&release, self.with_headers)
             .iter()
             .all(|package| archive.has(package))
         {
@@ -50,10 +52,12 @@ impl Series {
             let of_image = newest.strip_prefix(IMAGE);
             release = of_image.context("it is no kernel's image")?.to_owned();
         }
-        let kernel = kernel_at(&release, with_headers);
+        let kernel = kernel_at(&release);
         if !kernel.directory.is_dir() {
-            unpack(&archive, &release, with_headers, &kernel.directory)?;
+            unpack(&archive, &release, self.with_headers, &kernel.directory)?;
         }
+        // A hundred megabytes of which a few lines were needed.
+        fs::remove_dir_all(&lists).with_context(|| format!("cannot remove {}", lists.display()))?;
         Ok(kernel)
     }
 }
@@ -88,11 +92,10 @@ impl Kernel {
     }
 }
 
-fn kernel_at(release: &str, with_headers: bool) -> Kernel {
-    let suffix = if with_headers { "+headers" } else { "" };
+fn kernel_at(release: &str) -> Kernel {
     Kernel {
         release: release.to_owned(),
-        directory: directory().join(format!("kernels/{release}{suffix}")),
+        directory: directory().join(format!("kernels/{release}")),
     }
 }
 

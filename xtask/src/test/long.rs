@@ -15,14 +15,17 @@ use crate::{ebpf, workspace};
 const BULLSEYE: Series = Series {
     debian: "bullseye",
     pinned: "5.10.0-46-cloud-amd64",
+    with_headers: false,
 };
 const BOOKWORM: Series = Series {
     debian: "bookworm",
     pinned: "6.1.0-56-cloud-amd64",
+    with_headers: true,
 };
 const TRIXIE: Series = Series {
     debian: "trixie",
     pinned: "6.12.117+deb13-cloud-amd64",
+    with_headers: false,
 };
 
 /// A round that takes long.
@@ -79,7 +82,7 @@ pub(crate) fn run(only: &[Round]) -> Result<Outcome> {
     let is_wanted = |trial: &&Trial| only.is_empty() || only.contains(&trial.round);
     for trial in TRIALS.iter().filter(is_wanted) {
         // Not being able to fetch one says nothing of the others.
-        match trial.series.kernel(trial.round == Round::Rapl) {
+        match trial.series.kernel() {
             Ok(kernel) if trial.passes(&kernel, &programs) => outcome.passed += 1,
             Ok(_) => outcome.failed += 1,
             Err(error) => {
