@@ -1,11 +1,13 @@
 //! `cargo xtask test`: everything that has to pass, in order, and nothing left out in silence.
 
+mod long;
 mod nextest;
 
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 
+use self::nextest::Outcome;
 use crate::run::{cargo, run as run_program};
 use crate::{ebpf, install};
 
@@ -15,6 +17,12 @@ pub(crate) struct Args {
     /// Leave a part out; may be repeated.
     #[arg(long, value_enum, value_name = "NAME")]
     without: Vec<Part>,
+    /// Then also run the agent in other kernels under QEMU; downloads about 100 MB once.
+    #[arg(long)]
+    long: bool,
+    /// Run this round of --long and nothing else; may be repeated.
+    #[arg(long, value_enum, value_name = "NAME", conflicts_with = "without")]
+    only: Vec<long::Round>,
 }
 
 /// What a machine may lack.
@@ -67,29 +75,43 @@ const LINTS: &[&str] = &[
     "warnings",
 ];
 
-/// Runs every step, then the tests; the last line is how many passed and failed.
+/// Runs every step, the tests and, where asked for, the long rounds; the last line is how many passed and failed.
 ///
 /// # Errors
 /// Where a step or a test fails, or a part cannot run and was not left out.
 pub(crate) fn run(args: &Args) -> Result<()> {
     let begin = Instant::now();
-    for part in &args.without {
-        println!("left out: {}", part.name());
+    let mut result = if args.only.is_empty() {
+        check_and_test(&args.without)?
+    } else {
+        Outcome::default()
+    };
+    if (args.long || !args.only.is_empty()) && result.failed == 0 {
+        println!("== long rounds");
+        result += long::run(&args.only).context("step 'long rounds' of cargo xtask test")?;
+    } else if args.long {
+        println!("the long rounds are left out: something failed before");
     }
-    for (name, step) in STEPS {
-        let begin = Instant::now();
-        println!("== {name}");
-        step(&args.without).with_context(|| format!("step '{name}' of cargo xtask test"))?;
-        println!("== {name}: done in {:.1} s", begin.elapsed().as_secs_f64());
-    }
-    println!("== tests");
-    let result = nextest::run(&args.without)?;
     println!("all steps took {:.0} s", begin.elapsed().as_secs_f64());
     println!("{} passed, {} failed", result.passed, result.failed);
     if result.failed > 0 {
         std::process::exit(1);
     }
     Ok(())
+}
+
+fn check_and_test(without: &[Part]) -> Result<Outcome> {
+    for part in without {
+        println!("left out: {}", part.name());
+    }
+    for (name, step) in STEPS {
+        let begin = Instant::now();
+        println!("== {name}");
+        step(without).with_context(|| format!("step '{name}' of cargo xtask test"))?;
+        println!("== {name}: done in {:.1} s", begin.elapsed().as_secs_f64());
+    }
+    println!("== tests");
+    nextest::run(without)
 }
 
 fn prerequisites(without: &[Part]) -> Result<()> {

@@ -1,6 +1,7 @@
 //! The test runner: cargo-nextest.
 
 use std::io::{BufRead as _, BufReader};
+use std::ops::AddAssign;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
@@ -12,12 +13,19 @@ use crate::{install, workspace};
 const VERSION: &str = "0.9.143";
 
 /// How a run ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Outcome {
     /// Tests that passed.
     pub(crate) passed: u32,
     /// Tests that failed, timed out or could not start.
     pub(crate) failed: u32,
+}
+
+impl AddAssign for Outcome {
+    fn add_assign(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+    }
 }
 
 /// Installs it where it is not there.

@@ -1,0 +1,151 @@
+//! `cargo xtask test --long`: rounds in guests, which take minutes and downloads.
+
+mod kernels;
+mod rapl;
+
+use std::time::Instant;
+
+use anyhow::{Context as _, Result};
+
+use super::nextest::Outcome;
+use crate::guest::{self, Image, Kernel, Machine, Programs, Report, Series};
+use crate::{ebpf, workspace};
+
+/// Debian's kernels of three releases. `rapl` runs in the second, whose headers our module is built against.
+const BULLSEYE: Series = Series {
+    debian: "bullseye",
+    pinned: "5.10.0-46-cloud-amd64",
+    with_headers: false,
+};
+const BOOKWORM: Series = Series {
+    debian: "bookworm",
+    pinned: "6.1.0-56-cloud-amd64",
+    with_headers: true,
+};
+const TRIXIE: Series = Series {
+    debian: "trixie",
+    pinned: "6.12.117+deb13-cloud-amd64",
+    with_headers: false,
+};
+
+/// A round that takes long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Round {
+    /// The agent's eBPF tests in Debian's 5.10, 6.1 and 6.12.
+    Kernels,
+    /// The agent in a guest whose kernel serves RAPL zones.
+    Rapl,
+}
+
+/// What one guest is for: the kernel that it boots, and the check of what it reports.
+struct Trial {
+    round: Round,
+    series: Series,
+    run: fn(&Kernel, &Programs) -> Result<String>,
+}
+
+const TRIALS: &[Trial] = &[
+    Trial {
+        round: Round::Kernels,
+        series: BULLSEYE,
+        run: kernels::run,
+    },
+    Trial {
+        round: Round::Kernels,
+        series: BOOKWORM,
+        run: kernels::run,
+    },
+    Trial {
+        round: Round::Kernels,
+        series: TRIXIE,
+        run: kernels::run,
+    },
+    Trial {
+        round: Round::Rapl,
+        series: BOOKWORM,
+        run: rapl::run,
+    },
+];
+
+/// Runs the rounds named, or all; a line for each guest.
+///
+/// # Errors
+/// Where the guests cannot be made. A guest that fails is no error here.
+pub(crate) fn run(only: &[Round]) -> Result<Outcome> {
+    guest::prerequisites()?;
+    if only.is_empty() || only.contains(&Round::Rapl) {
+        rapl::prerequisites()?;
+    }
+    ebpf::run_installing()?;
+    let programs = Programs::build()?;
+    let mut outcome = Outcome::default();
+    let is_wanted = |trial: &&Trial| only.is_empty() || only.contains(&trial.round);
+    for trial in TRIALS.iter().filter(is_wanted) {
+        // Not being able to fetch one says nothing of the others.
+        match trial.series.kernel() {
+            Ok(kernel) if trial.passes(&kernel, &programs) => outcome.passed += 1,
+            Ok(_) => outcome.failed += 1,
+            Err(error) => {
+                println!("guest {}: failed: {error:#}", trial.series.pinned);
+                outcome.failed += 1;
+            }
+        }
+    }
+    Ok(outcome)
+}
+
+impl Trial {
+    fn passes(&self, kernel: &Kernel, programs: &Programs) -> bool {
+        let begin = Instant::now();
+        let result = (self.run)(kernel, programs);
+        let seconds = begin.elapsed().as_secs_f64();
+        let name = format!("guest {}, {}", kernel.release, self.round.name());
+        match &result {
+            Ok(what) => println!("{name}: passed in {seconds:.0} s: {what}"),
+            Err(error) => println!("{name}: failed in {seconds:.0} s: {error:#}"),
+        }
+        result.is_ok()
+    }
+}
+
+impl Round {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Kernels => "kernels",
+            Self::Rapl => "rapl",
+        }
+    }
+}
+
+/// A root with what both rounds need: the first process, the round's script, the agent, busybox and the real
+/// programs that tests start.
+fn image(round: &str, programs: &Programs) -> Result<Image> {
+    let scripts = workspace::root().join("tests/guest");
+    let mut image = Image::new();
+    image.file("init", &scripts.join("init"))?;
+    image.file("round", &scripts.join(round))?;
+    image.file("bin/hxmlops-agent", &programs.agent)?;
+    // The guest's own shell is busybox; the tests start real programs.
+    for (path, name) in [
+        ("bin/busybox", "busybox"),
+        ("bin/sh", "dash"),
+        ("bin/true", "true"),
+        ("bin/sleep", "sleep"),
+        ("bin/setpriv", "setpriv"),
+    ] {
+        let program = workspace::tool(name).with_context(|| format!("there is no {name}"))?;
+        image.program(path, &program)?;
+    }
+    Ok(image)
+}
+
+fn boot(machine: &Machine<'_>, image: Image) -> Result<Report> {
+    image.write(&machine.initramfs()?)?;
+    let report = machine.run()?;
+    let release = report.succeeded("kernel")?.trim();
+    anyhow::ensure!(
+        release == machine.kernel.release,
+        "the guest runs {release}"
+    );
+    Ok(report)
+}
