@@ -107,7 +107,7 @@ impl Books {
     pub(super) fn book(&mut self, node: &Node, record: &Record) {
         let now_ns = boottime_ns();
         self.usage_source = node.usage_name();
-        self.unresolved_cgroups = node.identities.unresolved();
+        self.unresolved_cgroups = node.identities.unresolved().cgroups;
         if self.zones.is_empty() {
             self.zones = node.zones.iter().map(zone_sums).collect();
         }
