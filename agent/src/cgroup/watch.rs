@@ -121,6 +121,13 @@ impl CgroupWatch {
         self.trees().owner(hierarchy, id).is_some()
     }
 
+    /// CPU time of a workload's topmost unified cgroup when it was last looked at: when it was found, and when it
+    /// became empty. `None` without [`Purpose::LastTimes`].
+    #[must_use]
+    pub fn last_cpu_ns(&self, id: u64) -> Option<u64> {
+        self.trees().last_cpu_ns(id)
+    }
+
     /// Owners of all cgroups that are there.
     #[must_use]
     pub fn owners(&self) -> HashSet<Owner> {

@@ -178,6 +178,11 @@ impl Trees {
         Some(owner.cloned())
     }
 
+    pub(super) fn last_cpu_ns(&self, id: u64) -> Option<u64> {
+        let mut watches = self.trees[Hierarchy::Unified as usize].watches.values();
+        watches.find(|watches| watches.id == id)?.cpu_ns
+    }
+
     /// Owners of all cgroups that are there.
     pub(super) fn owners(&mut self) -> HashSet<Owner> {
         self.pump();
