@@ -17,6 +17,7 @@ use self::trees::Trees;
 use super::Owner;
 use super::hierarchy::{Hierarchies, Hierarchy};
 
+mod queue;
 mod trees;
 
 /// Watches at most, each about 1 KiB of the kernel's memory. A node of 250 pods needs about 2,000.

@@ -3,18 +3,17 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
-use std::mem::{self, MaybeUninit};
+use std::mem;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::inotify::{
-    self, CreateFlags, ReadFlags, Reader, WatchFlags, add_watch, remove_watch,
-};
+use rustix::fs::inotify::{ReadFlags, WatchFlags};
 use rustix::io::Errno;
 use tracing::warn;
 
+use super::queue::{Event, Queue, Watched};
 use super::{Counts, Ended, Lookup, Purpose};
 use crate::cgroup::hierarchy::{Hierarchies, Hierarchy, MAX_DEPTH, depth, walk, walk_below};
 use crate::cgroup::index::Index;
@@ -32,16 +31,21 @@ const MAX_UNKNOWN: usize = 50_000;
 /// Groups that ended and whose times nobody has asked for, at most.
 const MAX_ENDED: usize = 50_000;
 
+/// What happens to the directories in one.
+const CHANGES: WatchFlags = WatchFlags::CREATE
+    .union(WatchFlags::DELETE)
+    .union(WatchFlags::MOVE)
+    .union(WatchFlags::ONLYDIR)
+    .union(WatchFlags::DONT_FOLLOW);
+
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Trees {
-    inotify: Option<Arc<OwnedFd>>,
+    queue: Option<Queue>,
     hierarchies: Hierarchies,
     purpose: Purpose,
-    max_watches: usize,
     /// By hierarchy.
     trees: [Tree; 2],
-    watched: HashMap<i32, Watched>,
     ended: Vec<Ended>,
     unknown: HashSet<(Hierarchy, u64)>,
     may_walk: bool,
@@ -67,31 +71,14 @@ struct Watches {
     cpu_ns: Option<u64>,
 }
 
-/// What a watch is of.
-#[derive(Clone, Debug)]
-struct Watched {
-    hierarchy: Hierarchy,
-    path: Arc<str>,
-    /// Its `cgroup.events`, not the directory.
-    is_events: bool,
-}
-
-struct Event {
-    watch: i32,
-    flags: ReadFlags,
-    name: String,
-}
-
 impl Trees {
     /// With all that is there now.
     pub(super) fn new(hierarchies: Hierarchies, purpose: Purpose, max_watches: usize) -> Self {
         let mut trees = Self {
-            inotify: None,
+            queue: None,
             hierarchies,
             purpose,
-            max_watches,
             trees: Default::default(),
-            watched: HashMap::new(),
             ended: Vec::new(),
             unknown: HashSet::new(),
             may_walk: false,
@@ -99,8 +86,8 @@ impl Trees {
             has_warned: false,
             overflows: 0,
         };
-        match inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK) {
-            Ok(inotify) => trees.inotify = Some(Arc::new(inotify)),
+        match Queue::new(max_watches) {
+            Ok(queue) => trees.queue = Some(queue),
             Err(error) => trees.warn(error, "fs.inotify.max_user_instances"),
         }
         trees.rescan();
@@ -109,12 +96,12 @@ impl Trees {
 
     /// Readable when [`Trees::pump`] has something to do; `None` where nothing is watched.
     pub(super) fn inotify(&self) -> Option<Arc<OwnedFd>> {
-        self.inotify.clone()
+        self.queue.as_ref().map(Queue::inotify)
     }
 
     pub(super) fn counts(&self) -> Counts {
         Counts {
-            watches: self.watched.len(),
+            watches: self.queue.as_ref().map_or(0, Queue::watches),
             overflows: self.overflows,
             is_complete: self.is_complete,
         }
@@ -122,12 +109,9 @@ impl Trees {
 
     /// Takes what has happened.
     pub(super) fn pump(&mut self) {
-        let Some(inotify) = self.inotify.clone() else {
-            return;
-        };
         let mut taken = 0;
         while taken < MAX_EVENTS {
-            let events = read(&inotify);
+            let events = self.queue.as_ref().map(Queue::read).unwrap_or_default();
             if events.is_empty() {
                 return;
             }
@@ -205,11 +189,14 @@ impl Trees {
             self.rescan();
             return;
         }
+        let Some(queue) = &mut self.queue else {
+            return;
+        };
         if event.flags.contains(ReadFlags::IGNORED) {
-            self.watched.remove(&event.watch);
+            queue.forget(event.watch);
             return;
         }
-        let Some(watched) = self.watched.get(&event.watch).cloned() else {
+        let Some(watched) = queue.watched(event.watch).cloned() else {
             return;
         };
         if watched.is_events {
@@ -227,13 +214,13 @@ impl Trees {
             self.unwatch(watched.hierarchy, &path);
         } else {
             // A v1 cgroup got another name, and all below it.
-            self.rescan();
+            self.restart();
         }
     }
 
     /// Walks all trees: what is there is known and watched, what is not is gone.
     fn rescan(&mut self) {
-        self.is_complete = self.inotify.is_some();
+        self.is_complete = self.queue.is_some();
         for hierarchy in Hierarchy::ALL {
             let Some(root) = self.hierarchies.root(hierarchy).map(PathBuf::from) else {
                 continue;
@@ -251,6 +238,17 @@ impl Trees {
                 self.unwatch(hierarchy, &path);
             }
         }
+    }
+
+    /// Watches anew, where watches are of other paths than they were made for.
+    fn restart(&mut self) {
+        for tree in 0..self.trees.len() {
+            for (_, watches) in mem::take(&mut self.trees[tree].watches) {
+                self.remove_watch(watches.directory);
+                self.remove_watch(watches.events);
+            }
+        }
+        self.rescan();
     }
 
     /// A directory is new, with what may be in it already.
@@ -275,57 +273,43 @@ impl Trees {
             return;
         };
         let directory = root.join(path.trim_start_matches('/'));
-        let path = self.trees[hierarchy as usize].index.insert(path, id);
-        let changes = WatchFlags::CREATE | WatchFlags::DELETE | WatchFlags::MOVE;
-        let changes = changes | WatchFlags::ONLYDIR | WatchFlags::DONT_FOLLOW;
+        let tree = &mut self.trees[hierarchy as usize];
+        let path = tree.index.insert(path, id);
+        if tree.watches.get(&path).is_some_and(|known| known.id != id) {
+            self.unwatch(hierarchy, &path);
+        }
+        let known = self.trees[hierarchy as usize].watches.remove(&path);
+        let mut watches = known.unwrap_or(Watches {
+            id,
+            ..Watches::default()
+        });
+        if watches.directory.is_none() {
+            watches.directory = self.watch(&directory, CHANGES, hierarchy, &path, false);
+        }
+        let wants_time = self.purpose == Purpose::LastTimes && hierarchy == Hierarchy::Unified;
+        if wants_time && watches.events.is_none() && owner_of_topmost(&path).is_some() {
+            let file = directory.join("cgroup.events");
+            watches.events = self.watch(&file, WatchFlags::MODIFY, hierarchy, &path, true);
+            watches.cpu_ns = watches.cpu_ns.max(hierarchy.cpu_ns(&directory));
+        }
+        self.trees[hierarchy as usize].watches.insert(path, watches);
+    }
+
+    fn watch(
+        &mut self,
+        file: &Path,
+        flags: WatchFlags,
+        hierarchy: Hierarchy,
+        path: &Arc<str>,
+        is_events: bool,
+    ) -> Option<i32> {
         let watched = Watched {
             hierarchy,
             path: path.clone(),
-            is_events: false,
+            is_events,
         };
-        let wants_times = self.purpose == Purpose::LastTimes
-            && hierarchy == Hierarchy::Unified
-            && owner_of_topmost(&path).is_some();
-        let of_events = Watched {
-            is_events: true,
-            ..watched.clone()
-        };
-        let new = Watches {
-            id,
-            directory: self.watch(directory.clone(), changes, watched),
-            events: wants_times
-                .then(|| {
-                    self.watch(
-                        directory.join("cgroup.events"),
-                        WatchFlags::MODIFY,
-                        of_events,
-                    )
-                })
-                .flatten(),
-            cpu_ns: None,
-        };
-        let watches = &mut self.trees[hierarchy as usize].watches;
-        let old = watches.insert(path.clone(), new).unwrap_or_default();
-        let (directory, events) = (watches[&path].directory, watches[&path].events);
-        self.remove_watch(old.directory.filter(|_| old.directory != directory));
-        self.remove_watch(old.events.filter(|_| old.events != events));
-        if events.is_some() {
-            self.note_cpu_time(hierarchy, &path);
-        }
-    }
-
-    fn watch(&mut self, path: PathBuf, flags: WatchFlags, watched: Watched) -> Option<i32> {
-        let inotify = self.inotify.clone()?;
-        let result = if self.watched.len() < self.max_watches {
-            add_watch(&inotify, path, flags)
-        } else {
-            Err(Errno::NOSPC)
-        };
-        match result {
-            Ok(watch) => {
-                self.watched.insert(watch, watched);
-                return Some(watch);
-            }
+        match self.queue.as_mut()?.watch(file, flags, watched) {
+            Ok(watch) => return Some(watch),
             Err(Errno::NOENT) => {}
             Err(error) => {
                 self.is_complete = false;
@@ -335,7 +319,6 @@ impl Trees {
         None
     }
 
-    /// The kernel keeps the watch of a cgroup that is gone until it is told not to.
     fn unwatch(&mut self, hierarchy: Hierarchy, path: &str) {
         let watches = &mut self.trees[hierarchy as usize].watches;
         let Some((path, watches)) = watches.remove_entry(path) else {
@@ -356,10 +339,8 @@ impl Trees {
     }
 
     fn remove_watch(&mut self, watch: Option<i32>) {
-        if let (Some(inotify), Some(watch)) = (&self.inotify, watch) {
-            self.watched.remove(&watch);
-            // It fails where the kernel was first, which is as good.
-            let _ = remove_watch(inotify, watch);
+        if let (Some(queue), Some(watch)) = (&mut self.queue, watch) {
+            queue.unwatch(watch);
         }
     }
 
@@ -375,30 +356,10 @@ impl Trees {
 
     fn warn(&mut self, error: Errno, limit: &str) {
         if !mem::replace(&mut self.has_warned, true) {
-            let watches = self.watched.len();
+            let watches = self.counts().watches;
             warn!(
                 "cgroups are not all watched ({watches} are): {error}; raise the sysctl {limit}, or those that live shorter than an interval may go unnamed"
             );
         }
     }
-}
-
-/// The next few events; none where there are none.
-fn read(inotify: &OwnedFd) -> Vec<Event> {
-    let mut buffer = [MaybeUninit::uninit(); 16 * 1024];
-    let mut reader = Reader::new(inotify, &mut buffer);
-    let mut events = Vec::new();
-    // Errors other than that there is nothing more cannot happen to a buffer of this size.
-    while let Ok(event) = reader.next() {
-        let name = event.file_name().map(|name| name.to_string_lossy());
-        events.push(Event {
-            watch: event.wd(),
-            flags: event.events(),
-            name: name.unwrap_or_default().into_owned(),
-        });
-        if reader.is_buffer_empty() {
-            break;
-        }
-    }
-    events
 }
