@@ -1,4 +1,5 @@
-//! What a cgroup's path says of who runs in it. Pure; where the trees are is in [`hierarchy`].
+//! What a cgroup's path says of who runs in it. Pure; where the trees are is in [`hierarchy`], and what is in
+//! them now and was until lately in [`watch`].
 //!
 //! Known forms: the systemd driver's `kubepods[-QOS]-podUID.slice/RUNTIME-ID.scope`, the cgroupfs driver's
 //! `kubepods/[QOS/]podUID/ID`, an engine's own `docker-ID.scope`, `docker/ID`, `libpod-ID.scope`,
@@ -7,6 +8,8 @@
 use wire::exec_group::ExecGroup;
 
 pub mod hierarchy;
+mod index;
+pub mod watch;
 
 /// Who owns a cgroup and all below it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -46,6 +49,14 @@ pub fn owner(path: &str) -> Option<Owner> {
         pod_uid = pod_uid.or_else(|| self::pod_uid(part));
     }
     pod_uid.map(|pod_uid| Owner::Pod { pod_uid })
+}
+
+/// The owner of the cgroup at `path` where no cgroup around it has the same one; `None` also of a container's
+/// sub-cgroups.
+#[must_use]
+pub fn owner_of_topmost(path: &str) -> Option<Owner> {
+    let around = path.rsplit_once('/').and_then(|(around, _)| owner(around));
+    owner(path).filter(|owner| around.as_ref() != Some(owner))
 }
 
 /// `ID`, or `RUNTIME-ID.scope` (docker-, cri-containerd-, crio-, libpod-...).
@@ -139,6 +150,21 @@ mod tests {
         let group = ExecGroup::new("w", "r", "s", "1").unwrap();
         let path = format!("/docker/{ID}/{}", group.relative_path());
         assert_eq!(owner(&path), Some(Owner::Exec(group)));
+    }
+
+    #[test]
+    fn the_topmost_cgroup_of_each_owner_speaks_for_it() {
+        let pod = format!("/kubepods/pod{UID}");
+        let container = format!("{pod}/{ID}");
+        let group = ExecGroup::new("w", "r", "s", "1").unwrap();
+        let group = format!("{container}/{}", group.relative_path());
+        for path in [&pod, &container, &group] {
+            assert_eq!(owner_of_topmost(path), owner(path), "{path}");
+            assert!(owner(path).is_some(), "{path}");
+            assert_eq!(owner_of_topmost(&format!("{path}/nested")), None, "{path}");
+        }
+        assert_eq!(owner_of_topmost("/system.slice"), None);
+        assert_eq!(owner_of_topmost(""), None);
     }
 
     #[test]

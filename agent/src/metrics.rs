@@ -11,15 +11,21 @@ use wire::Energy;
 
 use self::books::{Books, ZoneSums};
 use self::families::{Series, counter, gauge, label};
-use self::table::{Entry, Table};
+use self::table::Entry;
 use crate::config::{Config, Level};
 use crate::node::Node;
 use crate::run::Record;
 use crate::uplink::Uplink;
 
 mod books;
+mod cgroups;
 mod families;
+mod processes;
 mod table;
+mod top;
+
+/// Name of the entry that all who have none of their own share.
+const OTHER: &str = "other";
 
 /// Everything that is exported.
 pub struct Metrics {
@@ -107,7 +113,7 @@ impl Metrics {
             families.push(counter(
                 "hxmlops_pod_energy_joules_total",
                 "Active energy of a pod or exec group.",
-                by_zone(&books.pods, &books.zones, |key| {
+                by_zone(books.pods.iter(), &books.zones, |key| {
                     vec![
                         ("namespace", &key.namespace),
                         ("pod", &key.pod),
@@ -134,7 +140,7 @@ impl Metrics {
             families.push(counter(
                 "hxmlops_container_energy_joules_total",
                 "Active energy of a container.",
-                by_zone(&books.containers, &books.zones, |key| {
+                by_zone(books.containers.iter(), &books.zones, |key| {
                     vec![
                         ("namespace", &key.namespace),
                         ("pod", &key.pod),
@@ -146,8 +152,8 @@ impl Metrics {
         if self.levels.contains(&Level::Process) {
             families.push(counter(
                 "hxmlops_process_energy_joules_total",
-                "Active energy of a process; those that no longer find room are together in comm=\"other\".",
-                by_zone(&books.processes, &books.zones, |key| {
+                "Active energy of a process; those of a pod that are not among the ones that use most are together in comm=\"other\".",
+                by_zone(books.processes.iter(), &books.zones, |key| {
                     vec![("pid", &key.pid), ("comm", &key.comm), ("namespace", &key.namespace), ("pod", &key.pod)]
                 }),
             ));
@@ -206,21 +212,17 @@ impl Metrics {
                 }),
             ),
             counter(
-                "hxmlops_agent_unresolved_cgroups_total",
-                "Cgroups that were gone before their path was known; their energy is the system's.",
-                [(vec![], books.unresolved_cgroups as f64)],
-            ),
-            counter(
                 "hxmlops_agent_cut_series_total",
                 "Bookings that found no room of their own and went to \"other\".",
                 [
                     ("pod", books.pods.cut),
                     ("container", books.containers.cut),
-                    ("process", books.processes.cut),
+                    ("process", books.processes.cut()),
                 ]
                 .map(|(level, cut)| (vec![("level", level)], cut as f64)),
             ),
         ];
+        families.extend(cgroups::families(books.unresolved, books.cgroup_watch));
         families.extend(
             self.uplink
                 .as_deref()
@@ -277,8 +279,8 @@ fn node_families(zones: &[ZoneSums]) -> Vec<MetricFamily> {
 }
 
 /// One series per key and zone that the key has energy in.
-fn by_zone<'a, K: Clone + Eq + std::hash::Hash>(
-    table: &'a Table<K>,
+fn by_zone<'a, K: 'a>(
+    entries: impl Iterator<Item = (&'a K, &'a Entry)>,
     zones: &'a [ZoneSums],
     labels: impl Fn(&'a K) -> Vec<(&'a str, &'a String)>,
 ) -> Vec<Series<'a>> {
@@ -288,7 +290,7 @@ fn by_zone<'a, K: Clone + Eq + std::hash::Hash>(
         Entry {
             zones: energies, ..
         },
-    ) in table.iter()
+    ) in entries
     {
         for (zone, energy) in zones.iter().zip(energies) {
             let own = labels(key)

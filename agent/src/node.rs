@@ -1,11 +1,13 @@
 //! The node as the agent sees it: its zones with what is known of each, and who runs on it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use tracing::{info, warn};
 
 use crate::cgroup::hierarchy::Hierarchies;
+use crate::cgroup::watch::{CgroupWatch, Purpose};
 use crate::config::{Config, UsageSource};
 use crate::identity::Identities;
 use crate::idle::IdlePower;
@@ -76,7 +78,7 @@ impl Node {
     /// Where there is nothing to measure with: no power source, no CPU time.
     pub fn find(config: &Config) -> anyhow::Result<Self> {
         let hierarchies = hierarchies(config)?;
-        let usage = usage(config, &hierarchies)?;
+        let (usage, cgroups) = usage(config, hierarchies)?;
         let selection = select(&config.power, &config.proc_root, &config.sys_root);
         let missing = reasons(&selection.findings);
         if selection.sensors.is_empty() || !(missing.is_empty() || config.power.is_empty()) {
@@ -105,7 +107,7 @@ impl Node {
         check_interval(&zones, config.interval)?;
         let mut node = Self {
             zones: without_repeated(zones)?,
-            identities: Identities::new(&config.proc_root, hierarchies),
+            identities: Identities::new(&config.proc_root, cgroups),
             workers,
             usage,
             usage_failing: false,
@@ -158,28 +160,33 @@ pub fn hierarchies(config: &Config) -> anyhow::Result<Hierarchies> {
     }
 }
 
-fn usage(config: &Config, hierarchies: &Hierarchies) -> anyhow::Result<Box<dyn Usage>> {
-    let accounting = || -> anyhow::Result<Box<dyn Usage>> {
-        Ok(Box::new(Accounting::new(
-            &config.proc_root,
-            hierarchies.clone(),
-        )?))
+/// A counter of CPU time, and the cgroups watched for what it does not tell itself.
+type UsageAndCgroups = (Box<dyn Usage>, Arc<CgroupWatch>);
+
+fn usage(config: &Config, hierarchies: Hierarchies) -> anyhow::Result<UsageAndCgroups> {
+    let accounting = |hierarchies| -> anyhow::Result<UsageAndCgroups> {
+        let accounting = Accounting::new(&config.proc_root, hierarchies)?;
+        let cgroups = accounting.cgroups();
+        Ok((Box::new(accounting), cgroups))
     };
     if config.usage == UsageSource::Accounting {
-        return accounting();
+        return accounting(hierarchies);
     }
     let options = Options {
         v1_cgroups: hierarchies.cpuacct.is_some(),
         ..Options::new(&config.sys_root)
     };
     match EbpfUsage::load(&options) {
-        Ok(ebpf) => Ok(Box::new(ebpf)),
+        Ok(ebpf) => {
+            let cgroups = CgroupWatch::start(hierarchies, Purpose::Names);
+            Ok((Box::new(ebpf), Arc::new(cgroups)))
+        }
         Err(error) if config.usage == UsageSource::Ebpf => Err(error).context("--usage ebpf"),
         Err(error) => {
             warn!(
                 "no eBPF: {error}; CPU time comes from cgroup accounting and /proc, which misses short processes"
             );
-            accounting()
+            accounting(hierarchies)
         }
     }
 }

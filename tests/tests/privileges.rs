@@ -94,7 +94,13 @@ fn as_another_user_with_three_capabilities_ebpf_and_rapl_work() -> anyhow::Resul
 #[test]
 fn without_dac_read_search_another_user_is_told_what_rapl_lacks() {
     let tree = tree();
-    let args = ["--check", "--power", "rapl", "--sys-root", text(tree.root())];
+    let args = [
+        "--check",
+        "--power",
+        "rapl",
+        "--sys-root",
+        text(tree.root()),
+    ];
     let (mut command, _copy) = agent(NOBODY, &["bpf", "perfmon"], &args);
     let output = command.output().unwrap();
     assert_eq!(output.status.code(), Some(3), "{output:?}");
@@ -125,7 +131,14 @@ fn it_degrades_as_check_says_with_ebpf_and_without() -> anyhow::Result<()> {
             }
             "accounting"
         };
-        let args = ["--interval", "1s", "--listen", "127.0.0.1:0", "--power", "model"];
+        let args = [
+            "--interval",
+            "1s",
+            "--listen",
+            "127.0.0.1:0",
+            "--power",
+            "model",
+        ];
         let (command, _copy) = agent(NOBODY, capabilities, &args);
         let running = Running::spawn(command)?;
         let metrics = e2e::poll("an interval", || {

@@ -1,18 +1,48 @@
 //! Where the cgroup trees are mounted, and what directories they hold.
 
-use std::collections::HashMap;
 use std::fs;
 use std::io::BufReader;
 use std::os::unix::fs::DirEntryExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use procfs_core::FromBufRead;
 use procfs_core::process::MountInfos;
 
 /// Deeper directories belong to whoever owns the one at this depth; a bound, so that no tree can hold the
 /// walk for ever.
-const MAX_DEPTH: usize = 16;
+pub(super) const MAX_DEPTH: usize = 16;
+
+/// One of a node's trees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Hierarchy {
+    /// Cgroup v2.
+    Unified,
+    /// The v1 hierarchy that accounts CPU time.
+    Cpuacct,
+}
+
+impl Hierarchy {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Unified, Self::Cpuacct];
+
+    /// CPU time of a cgroup and all below it, the ended processes and removed cgroups too; `None` where it
+    /// cannot be read. Both files are there in every cgroup: `cpu.stat` also without the cpu controller.
+    #[must_use]
+    pub fn cpu_ns(self, directory: &Path) -> Option<u64> {
+        match self {
+            Self::Unified => {
+                let text = fs::read_to_string(directory.join("cpu.stat")).ok()?;
+                let mut lines = text.lines();
+                let usec = lines.find_map(|line| line.strip_prefix("usage_usec "))?;
+                usec.parse::<u64>().ok()?.checked_mul(1000)
+            }
+            Self::Cpuacct => {
+                let text = fs::read_to_string(directory.join("cpuacct.usage")).ok()?;
+                text.trim().parse().ok()
+            }
+        }
+    }
+}
 
 /// The trees of this node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,6 +54,15 @@ pub struct Hierarchies {
 }
 
 impl Hierarchies {
+    /// Where one of them is mounted.
+    #[must_use]
+    pub fn root(&self, hierarchy: Hierarchy) -> Option<&Path> {
+        match hierarchy {
+            Hierarchy::Unified => self.unified.as_deref(),
+            Hierarchy::Cpuacct => self.cpuacct.as_deref(),
+        }
+    }
+
     /// From `proc_root`/self/mountinfo.
     ///
     /// # Errors
@@ -82,7 +121,18 @@ impl Hierarchies {
 /// Every directory below `root`, as (path below it, inode). What cannot be listed, or goes away while it is
 /// walked, is left out.
 pub fn walk(root: &Path, visit: &mut dyn FnMut(&str, u64)) {
-    visit_below(root, &mut String::new(), 0, visit);
+    walk_below(root, "", visit);
+}
+
+/// As [`walk`], of the directories below the cgroup at `path`.
+pub(super) fn walk_below(root: &Path, path: &str, visit: &mut dyn FnMut(&str, u64)) {
+    let directory = root.join(path.trim_start_matches('/'));
+    visit_below(&directory, &mut path.to_owned(), depth(path), visit);
+}
+
+/// 0 of the root, 1 of what is in it.
+pub(super) fn depth(path: &str) -> usize {
+    path.matches('/').count()
 }
 
 fn visit_below(
@@ -108,30 +158,6 @@ fn visit_below(
             visit_below(&directory.join(name), path, depth + 1, visit);
         }
         path.truncate(length);
-    }
-}
-
-/// Paths of the unified tree by inode, which is the id that the kernel gives a cgroup.
-#[derive(Debug, Default)]
-pub struct Index {
-    paths: HashMap<u64, Arc<str>>,
-}
-
-impl Index {
-    /// Walks the tree again. Cgroups that are gone are forgotten.
-    pub fn refresh(&mut self, root: &Path) {
-        let mut paths = HashMap::with_capacity(self.paths.len());
-        walk(root, &mut |path, inode| {
-            let known = self.paths.remove(&inode).filter(|known| **known == *path);
-            paths.insert(inode, known.unwrap_or_else(|| path.into()));
-        });
-        self.paths = paths;
-    }
-
-    /// The path of a cgroup.
-    #[must_use]
-    pub fn path(&self, cgroup_id: u64) -> Option<&Arc<str>> {
-        self.paths.get(&cgroup_id)
     }
 }
 
@@ -164,19 +190,5 @@ mod tests {
             hierarchies("1 1 8:1 / / rw - ext4 /dev/vda rw\n"),
             Hierarchies::default()
         );
-    }
-
-    #[test]
-    fn an_index_follows_the_tree() {
-        let tree = tempfile::tempdir().unwrap();
-        let pod = tree.path().join("a/b");
-        fs::create_dir_all(&pod).unwrap();
-        let inode = std::os::unix::fs::MetadataExt::ino(&fs::metadata(&pod).unwrap());
-        let mut index = Index::default();
-        index.refresh(tree.path());
-        assert_eq!(index.path(inode).map(|path| &**path), Some("/a/b"));
-        fs::remove_dir(&pod).unwrap();
-        index.refresh(tree.path());
-        assert_eq!(index.path(inode), None);
     }
 }

@@ -1,21 +1,20 @@
 //! The sums behind the counters, by level. No level's numbers depend on who scrapes or how often.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::path::PathBuf;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
+use wire::Energy;
 use wire::v1::{Basis, Outcome, Workload};
-use wire::{Energy, apportion};
 
+use super::OTHER;
+use super::processes::Processes;
 use super::table::Table;
+use crate::cgroup::watch::Counts;
 use crate::config::{Config, Level};
+use crate::identity::Unresolved;
 use crate::node::{Node, ZoneState};
-use crate::parties::Use;
 use crate::run::{Record, names};
 use crate::sensor::boottime_ns;
-
-/// Name of the entry that all beyond a table's bound share.
-const OTHER: &str = "other";
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct PodKey {
@@ -30,14 +29,6 @@ pub(super) struct ContainerKey {
     pub(super) namespace: String,
     pub(super) pod: String,
     pub(super) container: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct ProcessKey {
-    pub(super) pid: String,
-    pub(super) comm: String,
-    pub(super) namespace: String,
-    pub(super) pod: String,
 }
 
 /// Sums of one zone.
@@ -60,12 +51,12 @@ pub(super) struct Books {
     pub(super) zones: Vec<ZoneSums>,
     pub(super) pods: Table<PodKey>,
     pub(super) containers: Table<ContainerKey>,
-    pub(super) processes: Table<ProcessKey>,
+    pub(super) processes: Processes,
     pub(super) usage_source: &'static str,
-    pub(super) unresolved_cgroups: u64,
+    pub(super) unresolved: Unresolved,
+    pub(super) cgroup_watch: Option<Counts>,
     levels: Vec<Level>,
     linger: Duration,
-    proc_root: PathBuf,
 }
 
 impl Books {
@@ -84,22 +75,16 @@ impl Books {
             pod: none(),
             container: other(),
         };
-        let process = ProcessKey {
-            pid: none(),
-            comm: other(),
-            namespace: none(),
-            pod: none(),
-        };
         Self {
             zones: Vec::new(),
             pods: Table::new(max, pod),
             containers: Table::new(max, container),
-            processes: Table::new(max, process),
+            processes: Processes::new(max, config.proc_root.clone()),
             usage_source: "none",
-            unresolved_cgroups: 0,
+            unresolved: Unresolved::default(),
+            cgroup_watch: None,
             levels: config.metrics.clone(),
             linger: config.metrics_linger,
-            proc_root: config.proc_root.clone(),
         }
     }
 
@@ -107,13 +92,17 @@ impl Books {
     pub(super) fn book(&mut self, node: &Node, record: &Record) {
         let now_ns = boottime_ns();
         self.usage_source = node.usage_name();
-        self.unresolved_cgroups = node.identities.unresolved();
+        self.unresolved = node.identities.unresolved();
+        self.cgroup_watch = Some(node.identities.watch_counts());
         if self.zones.is_empty() {
             self.zones = node.zones.iter().map(zone_sums).collect();
         }
         self.book_cpu(record, now_ns);
         for zone in 0..record.zones.len() {
             self.book_zone(record, zone, now_ns);
+        }
+        if self.has(Level::Process) {
+            self.processes.book(record, now_ns);
         }
         self.expire(node, now_ns);
     }
@@ -151,55 +140,6 @@ impl Books {
                     .add_energy(&container_key(workload), zone, energy, now_ns);
             }
         }
-        if self.has(Level::Process) {
-            self.book_processes(record, zone, now_ns);
-        }
-    }
-
-    /// Splits each workload's energy, and the system's, among its processes: they sum to it exactly. Those
-    /// that used most come first, so that they are the ones that find room.
-    fn book_processes(&mut self, record: &Record, zone: usize, now_ns: u64) {
-        let Some(shares) = &record.zones[zone].shares else {
-            return;
-        };
-        let workloads = record.parties.workloads();
-        let mut by_workload: HashMap<Option<usize>, Vec<(&Use, u64)>> = HashMap::new();
-        for (used, &weight) in record
-            .parties
-            .uses()
-            .iter()
-            .zip(&record.zones[zone].weights)
-        {
-            let uses = by_workload.entry(used.workload).or_default();
-            uses.push((used, weight));
-        }
-        let mut parts: Vec<(ProcessKey, Energy)> = Vec::new();
-        for (workload, uses) in by_workload {
-            let total = workload.map_or(shares.system, |workload| shares.active[workload]);
-            let weights: Vec<u64> = uses.iter().map(|(_, weight)| *weight).collect();
-            let split = apportion(total, &weights).unwrap_or_default();
-            let workload = workload.map(|workload| &*workloads[workload]);
-            parts.extend(
-                uses.iter()
-                    .zip(split)
-                    .map(|((used, _), energy)| (process_key(used, workload), energy)),
-            );
-        }
-        parts.sort_by(|(_, a), (_, b)| b.cmp(a));
-        for (key, energy) in parts {
-            // One that has ended already would only take up room.
-            let lives = self.processes.contains(&key) || self.proc_root.join(&key.pid).exists();
-            let key = if lives {
-                key
-            } else {
-                ProcessKey {
-                    pid: String::new(),
-                    comm: OTHER.to_owned(),
-                    ..key
-                }
-            };
-            self.processes.add_energy(&key, zone, energy, now_ns);
-        }
     }
 
     fn expire(&mut self, node: &Node, now_ns: u64) {
@@ -220,14 +160,10 @@ impl Books {
             .expire(before_ns, now_ns, &|key| pods.contains(key));
         self.containers
             .expire(before_ns, now_ns, &|key| containers.contains(key));
-        let proc_root = &self.proc_root;
-        let lives = |key: &ProcessKey| match key.pid.as_str() {
-            "" => pods
-                .iter()
-                .any(|pod| pod.namespace == key.namespace && pod.pod == key.pod),
-            pid => proc_root.join(pid).exists(),
-        };
-        self.processes.expire(before_ns, now_ns, &lives);
+        self.processes.expire(before_ns, now_ns, &|namespace, pod| {
+            pods.iter()
+                .any(|key| key.namespace == namespace && key.pod == pod)
+        });
     }
 }
 
@@ -269,21 +205,6 @@ fn container_key(workload: &Workload) -> ContainerKey {
     }
 }
 
-fn process_key(used: &Use, workload: Option<&Workload>) -> ProcessKey {
-    let (namespace, pod, _) = workload.map_or(("", "", ""), names);
-    let (pid, comm) = if used.tgid == 0 {
-        (String::new(), OTHER)
-    } else {
-        (used.tgid.to_string(), &*used.comm)
-    };
-    ProcessKey {
-        pid,
-        comm: comm.to_owned(),
-        namespace: namespace.to_owned(),
-        pod: pod.to_owned(),
-    }
-}
-
 fn outcome_name(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Sampled => "sampled",
@@ -292,5 +213,37 @@ fn outcome_name(outcome: Outcome) -> &'static str {
         Outcome::Reset => "reset",
         Outcome::Absent => "absent",
         Outcome::Failed | Outcome::Unspecified => "failed",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pods_of_one_name_share_one_series() {
+        let of = |uid: &str, pod: &str| Workload {
+            namespace: "ns".into(),
+            pod: pod.into(),
+            pod_uid: uid.into(),
+            container: "main".into(),
+            container_id: format!("id-of-{uid}"),
+            ..Workload::default()
+        };
+        let (before, after) = (of("1", "web-0"), of("2", "web-0"));
+        assert_eq!(pod_key(&before), pod_key(&after));
+        assert_eq!(container_key(&before), container_key(&after));
+        assert_ne!(pod_key(&before), pod_key(&of("3", "web-1")));
+
+        let mut pods = Table::new(9, pod_key(&of("", "other")));
+        for (workload, microjoules) in [(&before, 5), (&after, 7)] {
+            let energy = Energy::from_microjoules(microjoules);
+            pods.add_energy(&pod_key(workload), 0, energy, 1);
+        }
+        let sums: Vec<u64> = pods
+            .iter()
+            .map(|(_, entry)| entry.zones[0].microjoules())
+            .collect();
+        assert_eq!(sums, [12]);
     }
 }

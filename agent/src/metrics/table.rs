@@ -12,11 +12,11 @@ pub(super) struct Entry {
     /// Energy by zone, in the order of the node's zones.
     pub(super) zones: Vec<Energy>,
     pub(super) cpu_ns: u64,
-    last_seen_ns: u64,
+    pub(super) last_seen_ns: u64,
 }
 
 impl Entry {
-    fn add(&mut self, zone: usize, energy: Energy) {
+    pub(super) fn add(&mut self, zone: usize, energy: Energy) {
         if self.zones.len() <= zone {
             self.zones.resize(zone + 1, Energy::ZERO);
         }
@@ -41,10 +41,6 @@ impl<K: Clone + Eq + Hash> Table<K> {
             max,
             cut: 0,
         }
-    }
-
-    pub(super) fn contains(&self, key: &K) -> bool {
-        self.entries.contains_key(key)
     }
 
     /// The key's entry, or the one that all others share.

@@ -72,7 +72,24 @@ pub struct ProcessStat {
     pub start_ticks: u64,
 }
 
+/// Bytes of a process's name at most, as the kernel keeps it. What /proc tells of a kernel's thread may be
+/// longer.
+const MAX_COMM_BYTES: usize = 15;
+
 impl ProcessStat {
+    /// From `process`/stat; `None` where it cannot be read.
+    #[must_use]
+    pub fn read(process: &Path) -> Option<Self> {
+        let bytes = std::fs::read(process.join("stat")).ok()?;
+        // A process may give itself any name.
+        let text = String::from_utf8(bytes).unwrap_or_else(|error| {
+            let ascii = error.as_bytes().iter();
+            let ascii = ascii.map(|byte| if byte.is_ascii() { *byte } else { b'?' });
+            ascii.map(char::from).collect()
+        });
+        Self::parse(&text)
+    }
+
     /// `None` where the text is no such file.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
@@ -83,11 +100,18 @@ impl ProcessStat {
         let fields: Vec<&str> = after.split_whitespace().collect();
         let field = |number: usize| fields.get(number - 3)?.parse::<u64>().ok();
         Some(Self {
-            comm: comm.to_owned(),
-            cpu_ns: (field(14)? + field(15)?) * tick_ns(),
+            comm: comm[..comm.floor_char_boundary(MAX_COMM_BYTES)].to_owned(),
+            cpu_ns: field(14)?
+                .saturating_add(field(15)?)
+                .saturating_mul(tick_ns()),
             start_ticks: field(22)?,
         })
     }
+}
+
+/// A time since boot, as /proc tells it.
+pub(super) fn ticks(boottime_ns: u64) -> u64 {
+    boottime_ns / tick_ns()
 }
 
 /// Length of a clock tick of /proc, 10 ms on every common system.
@@ -116,7 +140,14 @@ mod tests {
         assert_eq!(stat.comm, "a) (b\n c");
         assert_eq!(stat.cpu_ns, 300 * tick_ns());
         assert_eq!(stat.start_ticks, 9999);
+        let long = ProcessStat::parse(&format!("42 (kworker/u8:0-\u{e9}vents) {rest}")).unwrap();
+        assert_eq!(long.comm, "kworker/u8:0-\u{e9}");
         assert_eq!(ProcessStat::parse("42 (x) S 1"), None);
         assert_eq!(ProcessStat::parse(""), None);
+
+        let process = tempfile::tempdir().unwrap();
+        let latin = [b"42 (caf\xe9) ", rest.as_bytes()].concat();
+        std::fs::write(process.path().join("stat"), latin).unwrap();
+        assert_eq!(ProcessStat::read(process.path()).unwrap().comm, "caf?");
     }
 }
