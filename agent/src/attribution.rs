@@ -15,24 +15,24 @@ pub struct Shares {
     pub active: Vec<Energy>,
 }
 
-/// Splits `measured`: first its `idle` part (at most all of it), then the rest in proportion to the CPU time
-/// of each workload and of the system. Where nothing ran, the rest is the system's.
+/// Splits `measured`: first its `idle` part (at most all of it), then the rest in proportion to the weights
+/// (CPU time, or energy by a model) of each workload and of the system. Where all are 0, the rest is the system's.
 #[must_use]
 pub fn attribute(
     measured: Energy,
     idle: Energy,
-    workload_cpu_ns: &[u64],
-    system_cpu_ns: u64,
+    workload_weights: &[u64],
+    system_weight: u64,
 ) -> Shares {
     let idle = idle.min(measured);
     let rest = measured.checked_sub(idle).unwrap_or_default();
-    let weights: Vec<u64> = workload_cpu_ns
+    let weights: Vec<u64> = workload_weights
         .iter()
         .copied()
-        .chain([system_cpu_ns])
+        .chain([system_weight])
         .collect();
     let mut active = apportion(rest, &weights).unwrap_or_else(|| {
-        let mut nobody = vec![Energy::ZERO; workload_cpu_ns.len()];
+        let mut nobody = vec![Energy::ZERO; workload_weights.len()];
         nobody.push(rest);
         nobody
     });

@@ -12,6 +12,9 @@ use jiff::SignedDuration;
 
 mod file;
 
+/// No zone idles above this.
+const MAX_IDLE_WATTS: f64 = 10_000.0;
+
 /// Reads the node's energy counters and gives every joule to a pod, a workflow stage and a run.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "hxmlops-agent", version, max_term_width = 100)]
@@ -66,6 +69,12 @@ pub struct Args {
     /// Power sources to use, with commas [default: auto: rapl, else model]
     #[arg(long, env = "HXMLOPS_AGENT_POWER", value_enum, value_delimiter = ',')]
     power: Vec<PowerArg>,
+    /// Idle power by zone where it is known, such as package-0=38.5,dram-0=4 [default: learned]
+    #[arg(long, env = "HXMLOPS_AGENT_IDLE_WATTS", value_name = "ZONE=WATTS", value_delimiter = ',', value_parser = parse_idle_watts)]
+    idle_watts: Vec<(String, f64)>,
+    /// Where idle power, as it was learned, is kept across restarts [default: $STATE_DIRECTORY, else nowhere]
+    #[arg(long, env = "HXMLOPS_AGENT_SPOOL_DIR", value_name = "DIR")]
+    spool_dir: Option<PathBuf>,
     /// Levels that /metrics exports, with commas
     #[arg(
         long,
@@ -171,6 +180,10 @@ pub struct Config {
     pub usage: UsageSource,
     /// Power sources in order; empty: auto.
     pub power: Vec<PowerSource>,
+    /// Idle power in watts of zones for which it is not to be learned.
+    pub idle_watts: Vec<(String, f64)>,
+    /// Where to keep what is to outlive the process; `None`: nowhere.
+    pub spool_dir: Option<PathBuf>,
     /// Levels of /metrics.
     pub metrics: Vec<Level>,
     /// How long an ended workload stays exported.
@@ -221,6 +234,11 @@ impl Config {
                 "--metrics-max-series is 0: nothing would be exported; use --metrics to choose levels"
             );
         }
+        let mut zones: Vec<&str> = args.idle_watts.iter().map(|(zone, _)| &**zone).collect();
+        zones.sort_unstable();
+        if let Some(twice) = zones.windows(2).find(|pair| pair[0] == pair[1]) {
+            bail!("--idle-watts has zone {} twice", twice[0]);
+        }
         for (flag, root) in [
             ("--proc-root", &args.proc_root),
             ("--sys-root", &args.sys_root),
@@ -253,6 +271,8 @@ impl Config {
             aggregator_url: args.aggregator_url,
             usage: args.usage,
             power: power_sources(&args.power)?,
+            idle_watts: args.idle_watts,
+            spool_dir: args.spool_dir.or_else(state_directory),
             metrics: args.metrics,
             metrics_linger: args.metrics_linger,
             metrics_max_series: args.metrics_max_series,
@@ -308,6 +328,28 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
         .map_err(|_| "a time is not negative".to_owned())
 }
 
+/// What systemd made for a unit with `StateDirectory=`; the first, where there are several.
+fn state_directory() -> Option<PathBuf> {
+    let directories = std::env::var_os("STATE_DIRECTORY")?;
+    std::env::split_paths(&directories)
+        .next()
+        .filter(|directory| !directory.as_os_str().is_empty())
+}
+
+fn parse_idle_watts(text: &str) -> Result<(String, f64), String> {
+    let (zone, watts) = text
+        .split_once('=')
+        .ok_or("idle power is given as ZONE=WATTS, such as package-0=38.5")?;
+    let watts: f64 = watts
+        .parse()
+        .ok()
+        .filter(|watts| (0.0..=MAX_IDLE_WATTS).contains(watts))
+        .ok_or(format!(
+            "watts are a number from 0 to {MAX_IDLE_WATTS}, not '{watts}'"
+        ))?;
+    Ok((zone.to_owned(), watts))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -331,6 +373,10 @@ mod tests {
             (&["--cluster", ""], "--cluster"),
             (&["--power", "auto,model"], "--power auto"),
             (&["--power", "steam"], "steam"),
+            (&["--idle-watts", "package-0"], "ZONE=WATTS"),
+            (&["--idle-watts", "package-0=-3"], "not '-3'"),
+            (&["--idle-watts", "package-0=NaN"], "not 'NaN'"),
+            (&["--idle-watts", "a=1,b=2,a=3"], "zone a twice"),
             (&["--aggregator-url", "ftp://x"], "--aggregator-url"),
             (
                 &["--aggregator-url", "http://u:secret@x"],
@@ -349,6 +395,9 @@ mod tests {
         assert_eq!(config.metrics, [Level::Node, Level::Pod]);
         assert_eq!(config.listen, Some("127.0.0.1:8643".parse().unwrap()));
         assert!(check(&["--listen", ""]).unwrap().listen.is_none());
+        let idle = check(&["--idle-watts", "package-0=38.5,dram-0=4"]).unwrap();
+        let expected = [("package-0".to_owned(), 38.5), ("dram-0".to_owned(), 4.0)];
+        assert_eq!(idle.idle_watts, expected);
         let twice = check(&["--power", "model,rapl,model"]).unwrap();
         assert_eq!(twice.power, [PowerSource::Model, PowerSource::Rapl]);
     }

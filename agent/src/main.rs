@@ -10,6 +10,7 @@ use agent::config::Config;
 use agent::http::{Health, router};
 use agent::metrics::Metrics;
 use agent::node::Node;
+use agent::state::IdleFile;
 use agent::uplink::Uplink;
 use agent::{check, run};
 use anyhow::Context;
@@ -62,7 +63,8 @@ fn start() -> anyhow::Result<ExitCode> {
 
 async fn serve(config: Config) -> anyhow::Result<()> {
     let shutdown = stop_signal()?;
-    let node = Node::find(&config)?;
+    let mut node = Node::find(&config)?;
+    let kept = IdleFile::open(&config, &mut node.zones)?;
     let listener = match config.listen {
         Some(address) => Some(
             TcpListener::bind(address)
@@ -111,6 +113,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         metrics,
         health,
         outgoing.transpose()?,
+        kept,
         shutdown.clone(),
     )
     .await;

@@ -11,6 +11,7 @@ use wire::Energy;
 
 use self::books::{Books, ZoneSums};
 use self::families::{Series, counter, gauge, label};
+use self::learned::{Learned, learned};
 use self::table::Entry;
 use crate::config::{Config, Level};
 use crate::node::Node;
@@ -20,6 +21,7 @@ use crate::uplink::Uplink;
 mod books;
 mod cgroups;
 mod families;
+mod learned;
 mod processes;
 mod table;
 mod top;
@@ -32,6 +34,7 @@ pub struct Metrics {
     constant_labels: [(&'static str, String); 2],
     levels: Vec<Level>,
     books: Mutex<Books>,
+    learned: Mutex<Vec<Learned>>,
     tick_seconds: Histogram,
     scrape_seconds: Histogram,
     uplink: Option<Arc<Uplink>>,
@@ -53,6 +56,7 @@ impl Metrics {
             ],
             levels: config.metrics.clone(),
             books: Mutex::new(Books::new(config)),
+            learned: Mutex::default(),
             tick_seconds: histogram(
                 "hxmlops_agent_tick_duration_seconds",
                 "Time to read all counters of one interval and attribute them.",
@@ -73,6 +77,7 @@ impl Metrics {
     pub fn book(&self, node: &Node, record: &Record, tick: Duration) {
         self.tick_seconds.observe(tick.as_secs_f64());
         self.books().book(node, record);
+        *lock(&self.learned) = learned(&node.zones, record);
     }
 
     /// The text format of Prometheus.
@@ -83,6 +88,7 @@ impl Metrics {
         let _timer = self.scrape_seconds.start_timer();
         let mut families = self.energy_families();
         families.extend(self.agent_families());
+        families.extend(learned::families(&lock(&self.learned)));
         families.extend(self.tick_seconds.collect());
         families.extend(self.scrape_seconds.collect());
         families.retain(|family| !family.get_metric().is_empty());
@@ -100,7 +106,7 @@ impl Metrics {
     }
 
     fn books(&self) -> MutexGuard<'_, Books> {
-        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.books)
     }
 
     fn energy_families(&self) -> Vec<MetricFamily> {
@@ -232,6 +238,10 @@ impl Metrics {
         );
         families
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn node_families(zones: &[ZoneSums]) -> Vec<MetricFamily> {

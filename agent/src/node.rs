@@ -1,63 +1,25 @@
 //! The node as the agent sees it: its zones with what is known of each, and who runs on it.
 
+mod zone;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use tracing::{info, warn};
 
 use crate::cgroup::hierarchy::Hierarchies;
 use crate::cgroup::watch::{CgroupWatch, Purpose};
 use crate::config::{Config, UsageSource};
 use crate::identity::Identities;
-use crate::idle::IdlePower;
-use crate::sample::{Sample, Sampler, longest_interval};
-use crate::sensor::worker::{Worker, read_all};
-use crate::sensor::{Finding, Reading, SensorError, Zone, select};
+use crate::sample::{Sample, longest_interval};
+use crate::sensor::worker::{Readings, Worker, can_follow, read_all};
+use crate::sensor::{Finding, Reading, SensorError, select};
 use crate::usage::accounting::Accounting;
 use crate::usage::ebpf::{EbpfUsage, Options};
 use crate::usage::{Usage, UsageInterval};
 
-/// One zone and what was learned of it.
-#[derive(Debug)]
-pub struct ZoneState {
-    /// What it is.
-    pub zone: Zone,
-    /// Its sensor, as `--power` names it.
-    pub sensor: &'static str,
-    /// Its idle power.
-    pub idle: IdlePower,
-    sampler: Sampler,
-    failing: bool,
-}
-
-impl ZoneState {
-    fn new(zone: Zone, sensor: &'static str) -> Self {
-        Self {
-            idle: IdlePower::new(zone.idle),
-            zone,
-            sensor,
-            sampler: Sampler::default(),
-            failing: false,
-        }
-    }
-
-    /// The counter as it was last read.
-    #[must_use]
-    pub fn last_reading(&self) -> Option<Reading> {
-        self.sampler.last()
-    }
-
-    fn sample(&mut self, reading: &Result<Reading, SensorError>) -> Sample {
-        match reading {
-            Err(error) if !self.failing => warn!(zone = %self.zone, "no reading: {error}"),
-            Ok(_) if self.failing => info!(zone = %self.zone, "readings are back"),
-            _ => {}
-        }
-        self.failing = reading.is_err();
-        self.sampler.sample(reading, self.zone.range_uj)
-    }
-}
+pub use self::zone::ZoneState;
 
 /// Everything that is read on this node.
 pub struct Node {
@@ -92,7 +54,7 @@ impl Node {
         let workers = selection
             .sensors
             .into_iter()
-            .map(Worker::start)
+            .map(|sensor| Worker::start(sensor, config.interval))
             .collect::<Result<Vec<_>, _>>();
         let workers = workers.context("cannot start a thread for a sensor")?;
         let zones: Vec<ZoneState> = workers
@@ -104,9 +66,11 @@ impl Node {
                     .map(|zone| ZoneState::new(zone.clone(), worker.name()))
             })
             .collect();
-        check_interval(&zones, config.interval)?;
+        check_ranges(&zones)?;
+        let mut zones = without_repeated(zones)?;
+        configure_idle(&mut zones, &config.idle_watts)?;
         let mut node = Self {
-            zones: without_repeated(zones)?,
+            zones,
             identities: Identities::new(&config.proc_root, cgroups),
             workers,
             usage,
@@ -124,16 +88,19 @@ impl Node {
         self.usage.name()
     }
 
-    /// Reads every sensor and judges each zone's reading, in the order of [`Node::zones`].
+    /// Reads every sensor and judges each zone's readings, in the order of [`Node::zones`].
     pub fn sample(&mut self) -> Vec<Sample> {
-        let readings = read_all(&mut self.workers, self.sensor_timeout)
-            .into_iter()
-            .flatten();
-        self.zones
-            .iter_mut()
-            .zip(readings)
-            .map(|(zone, reading)| zone.sample(&reading))
-            .collect()
+        let mut zones = self.zones.iter_mut();
+        let mut samples = Vec::with_capacity(zones.len());
+        let answers = read_all(&mut self.workers, self.sensor_timeout);
+        for (worker, readings) in self.workers.iter().zip(answers) {
+            let own = zones.by_ref().take(worker.zones().len());
+            samples.extend(
+                own.enumerate()
+                    .map(|(index, state)| state.sample(of_zone(&readings, index))),
+            );
+        }
+        samples
     }
 
     /// CPU time since the last call; nothing where it cannot be read, so that all energy is the system's.
@@ -191,17 +158,46 @@ fn usage(config: &Config, hierarchies: Hierarchies) -> anyhow::Result<UsageAndCg
     }
 }
 
+/// One zone's readings.
+fn of_zone(
+    readings: &[Readings],
+    index: usize,
+) -> impl Iterator<Item = &Result<Reading, SensorError>> {
+    readings.iter().filter_map(move |zones| zones.get(index))
+}
+
 /// A counter that may go a whole turn between two readings proves nothing.
-fn check_interval(zones: &[ZoneState], interval: Duration) -> anyhow::Result<()> {
+fn check_ranges(zones: &[ZoneState]) -> anyhow::Result<()> {
     for state in zones {
-        let longest = state.zone.range_uj.map(longest_interval);
-        if let Some(longest) = longest.filter(|longest| *longest < interval) {
-            anyhow::bail!(
-                "--interval {interval:?} is too long for zone {}, whose counter may go a whole turn in {} s; choose a shorter one",
-                state.zone,
-                longest.as_secs()
-            );
-        }
+        let longest = state
+            .zone
+            .range_uj
+            .map(longest_interval)
+            .unwrap_or_default();
+        ensure!(
+            can_follow(&state.zone),
+            "the counter of zone {} may go a whole turn in {longest:?}, which is too often to follow; leave its source out of --power",
+            state.zone,
+        );
+    }
+    Ok(())
+}
+
+/// Sets the idle power of zones that `--idle-watts` names.
+fn configure_idle(zones: &mut [ZoneState], idle_watts: &[(String, f64)]) -> anyhow::Result<()> {
+    let additive = |state: &ZoneState| state.zone.parent.is_empty();
+    let names: Vec<&str> = zones
+        .iter()
+        .filter(|state| additive(state))
+        .map(|state| &*state.zone.name)
+        .collect();
+    let names = names.join(", ");
+    for (zone, watts) in idle_watts {
+        let state = zones
+            .iter_mut()
+            .find(|state| additive(state) && state.zone.name == *zone)
+            .with_context(|| format!("--idle-watts {zone}: no such zone; there are {names}"))?;
+        state.idle.configure(*watts);
     }
     Ok(())
 }

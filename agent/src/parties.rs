@@ -82,14 +82,29 @@ impl Parties {
         &self.uses
     }
 
-    /// A weight for each of [`Parties::uses`]: 0 for what ran on another package than this one (on none:
-    /// `None`, and also where the rows do not tell packages apart).
+    /// Whether a use was on this package (any: `None`, and also where the rows do not tell packages apart).
     #[must_use]
-    pub fn weights(&self, package: Option<u16>, weight: impl Fn(&Use) -> u64) -> Vec<u64> {
+    pub fn is_on(&self, used: &Use, package: Option<u16>) -> bool {
         let package = package.filter(|_| self.by_package);
+        package.is_none_or(|package| used.package == package)
+    }
+
+    /// The uses on one package, as [`Parties::is_on`] has it.
+    pub fn on(&self, package: Option<u16>) -> impl Iterator<Item = &Use> {
+        self.uses
+            .iter()
+            .filter(move |used| self.is_on(used, package))
+    }
+
+    /// CPU time as a weight for each of [`Parties::uses`]; 0 for what ran on another package.
+    #[must_use]
+    pub fn cpu_weights(&self, package: Option<u16>) -> Vec<u64> {
         let weight = |used: &Use| {
-            let is_meant = package.is_none_or(|package| used.package == package);
-            if is_meant { weight(used) } else { 0 }
+            if self.is_on(used, package) {
+                used.cpu_ns
+            } else {
+                0
+            }
         };
         self.uses.iter().map(weight).collect()
     }
@@ -97,12 +112,13 @@ impl Parties {
     /// Adds up weights of [`Parties::uses`]: each workload's, and the system's.
     #[must_use]
     pub fn by_workload(&self, weights: &[u64]) -> (Vec<u64>, u64) {
-        let (mut workloads, mut system) = (vec![0; self.workloads.len()], 0);
+        let (mut workloads, mut system) = (vec![0_u64; self.workloads.len()], 0_u64);
         for (used, weight) in self.uses.iter().zip(weights) {
-            match used.workload {
-                Some(position) => workloads[position] += weight,
-                None => system += weight,
-            }
+            let sum = match used.workload {
+                Some(position) => &mut workloads[position],
+                None => &mut system,
+            };
+            *sum = sum.saturating_add(*weight);
         }
         (workloads, system)
     }
@@ -110,7 +126,7 @@ impl Parties {
     /// CPU time of each workload, and of the system.
     #[must_use]
     pub fn cpu_ns(&self) -> (Vec<u64>, u64) {
-        self.by_workload(&self.weights(None, |used| used.cpu_ns))
+        self.by_workload(&self.cpu_weights(None))
     }
 
     fn position(&mut self, workload: Arc<Workload>) -> usize {
@@ -153,7 +169,7 @@ mod tests {
         parties.add(&row(1, 5), one);
         parties.add(&row(1, 7), two);
         parties.add(&row(1, 1), None);
-        let on = |package| parties.by_workload(&parties.weights(package, |used| used.cpu_ns));
+        let on = |package| parties.by_workload(&parties.cpu_weights(package));
         assert_eq!(on(Some(0)), (vec![10, 0], 0));
         assert_eq!(on(Some(1)), (vec![5, 7], 1));
         assert_eq!(parties.cpu_ns(), (vec![15, 7], 1));

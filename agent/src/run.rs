@@ -10,11 +10,14 @@ use wire::v1::Workload;
 use crate::attribution::{Shares, attribute};
 use crate::batch::Batcher;
 use crate::clock::{Clock, Moment};
+use crate::fit::CPU_TIME;
 use crate::http::Health;
+use crate::idle::Origin;
 use crate::metrics::Metrics;
-use crate::node::Node;
+use crate::node::{Node, ZoneState};
 use crate::parties::Parties;
 use crate::sample::Sample;
+use crate::state::IdleFile;
 use crate::uplink::Uplink;
 use crate::usage::UsageInterval;
 
@@ -40,6 +43,8 @@ pub struct ZoneRecord {
     pub shares: Option<Shares>,
     /// By what the active energy was split: a weight for each of the parties' uses. Empty without shares.
     pub weights: Vec<u64>,
+    /// What the weights are, as exported.
+    pub weighed_by: &'static str,
     /// The idle power is still the model's seed.
     pub idle_seeded: bool,
 }
@@ -53,67 +58,92 @@ pub fn measure(node: &mut Node, start: Moment, end: Moment) -> Record {
     // 5. Which workloads they are.
     let parties = node.identities.group(&usage);
     // 4. Each zone's energy, split among them.
+    settle(&mut node.zones, &samples, &usage, parties, start, end)
+}
+
+/// Splits the energy of each zone's sample. Pure.
+fn settle(
+    zones: &mut [ZoneState],
+    samples: &[Sample],
+    usage: &UsageInterval,
+    parties: Parties,
+    start: Moment,
+    end: Moment,
+) -> Record {
     let duration_ns = end.boottime_ns - start.boottime_ns;
-    let zones = samples
-        .into_iter()
-        .enumerate()
-        .map(|(zone, sample)| split(node, zone, sample, &parties, duration_ns, &usage));
+    let asleep_ns = duration_ns.saturating_sub(end.awake_ns - start.awake_ns);
+    let split = |(state, sample): (&mut ZoneState, &Sample)| {
+        split(state, *sample, usage, &parties, duration_ns, asleep_ns)
+    };
     Record {
         start_unix_ms: end.unix_ms - (duration_ns / 1_000_000) as i64,
         duration_ns,
-        zones: zones.collect(),
+        zones: zones.iter_mut().zip(samples).map(split).collect(),
         parties,
     }
 }
 
 fn split(
-    node: &mut Node,
-    zone: usize,
+    state: &mut ZoneState,
     sample: Sample,
+    usage: &UsageInterval,
     parties: &Parties,
     duration_ns: u64,
-    usage: &UsageInterval,
+    asleep_ns: u64,
 ) -> ZoneRecord {
-    let state = &mut node.zones[zone];
     if !state.zone.parent.is_empty() {
         return ZoneRecord {
             sample,
             shares: None,
             weights: Vec::new(),
+            weighed_by: "",
             idle_seeded: false,
         };
     }
+    let package = state.zone.package;
     // After readings that failed, a sample reaches back to a time whose workloads are not known.
     let (recent, earlier) = sample.split_at(duration_ns);
-    let package = state.zone.package;
-    if earlier.elapsed_ns == 0 {
+    // A suspended machine draws next to nothing, and no idle power.
+    let awake_ns = recent.elapsed_ns.saturating_sub(asleep_ns);
+    let is_whole = recent.is_known() && earlier.elapsed_ns == 0 && asleep_ns <= duration_ns / 100;
+    if is_whole {
         let utilisation = usage.utilisation(package);
         state
             .idle
             .observe(recent.energy, recent.elapsed_ns, utilisation);
     }
-    let idle = |part: Sample| state.idle.idle_part(part.energy, part.elapsed_ns);
-    let weights = parties.weights(package, |used| used.cpu_ns);
+    let recent_idle = state.idle.idle_part(recent.energy, awake_ns);
+    let active = recent.energy.checked_sub(recent_idle).unwrap_or_default();
+    let seconds = is_whole.then_some(awake_ns as f64 / 1e9);
+    let (weights, weighed_by) = if usage.has_events {
+        state.weigh(parties, active, seconds)
+    } else {
+        (parties.cpu_weights(package), CPU_TIME)
+    };
     let (workloads, system) = parties.by_workload(&weights);
-    let nobody = attribute(earlier.energy, idle(earlier), &[], 0);
-    let mut shares = attribute(recent.energy, idle(recent), &workloads, system);
+    let mut shares = attribute(recent.energy, recent_idle, &workloads, system);
+    let earlier_idle = state.idle.idle_part(earlier.energy, earlier.elapsed_ns);
+    let nobody = attribute(earlier.energy, earlier_idle, &[], 0);
     shares.idle += nobody.idle;
     shares.system += nobody.system;
     ZoneRecord {
         sample,
         shares: Some(shares),
         weights,
-        idle_seeded: state.idle.is_seeded(),
+        weighed_by,
+        idle_seeded: state.idle.origin() == Origin::Seeded,
     }
 }
 
-/// Measures every `period` until told to stop, and once more then, so that no energy is left behind.
+/// Measures every `period` until told to stop, and once more then, so that no energy is left behind. What was
+/// learned of idle power is `kept`.
 pub async fn run(
     mut node: Node,
     period: Duration,
     metrics: Arc<Metrics>,
     health: Arc<Health>,
     mut outgoing: Option<(Batcher, Arc<Uplink>)>,
+    mut kept: Option<IdleFile>,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     let mut clock = Clock::default();
@@ -127,13 +157,19 @@ pub async fn run(
             () = shutdown.cancelled() => stopping = true,
         }
         let end = clock.now();
-        let (returned, record, took) = tokio::task::spawn_blocking(move || {
+        let record;
+        let took;
+        (node, kept, record, took) = tokio::task::spawn_blocking(move || {
             let began = Instant::now();
             let record = measure(&mut node, start, end);
-            (node, record, began.elapsed())
+            let took = began.elapsed();
+            if let Some(file) = &mut kept {
+                file.keep(&node.zones, end.boottime_ns, stopping);
+            }
+            (node, kept, record, took)
         })
         .await?;
-        (node, start) = (returned, end);
+        start = end;
         metrics.book(&node, &record, took);
         health.tick();
         // 6 and 7. Packed, and sent.
@@ -162,3 +198,6 @@ pub fn names(workload: &Workload) -> (&str, &str, &str) {
 fn either<'a>(name: &'a str, id: &'a str) -> &'a str {
     if name.is_empty() { id } else { name }
 }
+
+#[cfg(test)]
+mod tests;

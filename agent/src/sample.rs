@@ -11,6 +11,10 @@ use crate::sensor::{Reading, SensorError};
 /// means stays below this power; else it has started again.
 const MAX_PLAUSIBLE_WATTS: u64 = 4_000;
 
+/// A counter with a range may be written as seldom as this (RAPL's every millisecond, one that a host publishes to
+/// its guests every second): two readings close together may have that much time between them.
+const COARSEST_NS: u64 = 1_000_000_000;
+
 /// No machine draws more: the bound for counters without a range, which may be those of a whole machine.
 const MAX_MACHINE_WATTS: u64 = 100_000;
 
@@ -66,6 +70,23 @@ impl Sample {
         }
     }
 
+    /// This and the one that follows it as one. Where a part is not known, neither is the whole.
+    fn then(self, next: Self) -> Self {
+        match (self.is_known(), next.is_known()) {
+            (true, true) => Self {
+                outcome: if self.outcome == Outcome::Wrapped {
+                    self.outcome
+                } else {
+                    next.outcome
+                },
+                energy: self.energy + next.energy,
+                elapsed_ns: self.elapsed_ns.saturating_add(next.elapsed_ns),
+            },
+            (true, false) => next,
+            (false, _) => self,
+        }
+    }
+
     /// Energy is known.
     #[must_use]
     pub fn is_known(self) -> bool {
@@ -77,6 +98,8 @@ impl Sample {
 #[derive(Clone, Debug, Default)]
 pub struct Sampler {
     previous: Option<Reading>,
+    /// What readings since the last sample came to.
+    noted: Option<Sample>,
 }
 
 impl Sampler {
@@ -86,7 +109,8 @@ impl Sampler {
         self.previous
     }
 
-    /// Judges the next reading of a counter that starts again at 0 after `range_uj`.
+    /// Judges a reading at the end of an interval, of a counter that starts again at 0 after `range_uj`. The
+    /// sample reaches back to the last one, over all that was [noted](Sampler::note) between.
     ///
     /// A failed reading keeps the last good one, so that the next good one covers the time between.
     pub fn sample(
@@ -94,30 +118,47 @@ impl Sampler {
         reading: &Result<Reading, SensorError>,
         range_uj: Option<u64>,
     ) -> Sample {
+        let sample = self.step(reading, range_uj);
+        match sample.outcome {
+            Outcome::Absent | Outcome::Failed => sample,
+            _ => self.noted.take().map_or(sample, |noted| noted.then(sample)),
+        }
+    }
+
+    /// Takes in a reading from within an interval, for a counter that may go a whole turn in one. One that
+    /// failed is as if it had not been.
+    pub fn note(&mut self, reading: &Result<Reading, SensorError>, range_uj: Option<u64>) {
+        let sample = self.step(reading, range_uj);
+        if !matches!(sample.outcome, Outcome::Absent | Outcome::Failed) {
+            self.noted = Some(self.noted.map_or(sample, |noted| noted.then(sample)));
+        }
+    }
+
+    fn step(&mut self, reading: &Result<Reading, SensorError>, range_uj: Option<u64>) -> Sample {
         let current = match reading {
             Ok(reading) => *reading,
             Err(SensorError::Absent(_)) => return Sample::without_energy(Outcome::Absent),
             Err(SensorError::Failed(_)) => return Sample::without_energy(Outcome::Failed),
         };
-        let Some(previous) = self.previous.replace(current) else {
-            return Sample::without_energy(Outcome::First);
-        };
-        difference(previous, current, range_uj)
+        match self.previous.replace(current) {
+            Some(previous) => difference(previous, current, range_uj),
+            None => Sample::without_energy(Outcome::First),
+        }
     }
 }
 
 fn difference(previous: Reading, current: Reading, range_uj: Option<u64>) -> Sample {
     let elapsed_ns = current.boottime_ns.saturating_sub(previous.boottime_ns);
-    let at_most = |watts: u64| u128::from(elapsed_ns) * u128::from(watts) / 1000;
+    let at_most = |watts: u64, ns: u64| u128::from(ns) * u128::from(watts) / 1000;
     if range_uj
         .is_some_and(|range_uj| longest_interval(range_uj).as_nanos() < u128::from(elapsed_ns))
     {
         return Sample::without_energy(Outcome::Reset);
     }
-    let most_watts = if range_uj.is_some() {
-        MAX_PLAUSIBLE_WATTS
+    let most = if range_uj.is_some() {
+        at_most(MAX_PLAUSIBLE_WATTS, elapsed_ns.max(COARSEST_NS))
     } else {
-        MAX_MACHINE_WATTS
+        at_most(MAX_MACHINE_WATTS, elapsed_ns)
     };
     let (outcome, microjoules) = match current.counter_uj.checked_sub(previous.counter_uj) {
         Some(forward) => (Outcome::Sampled, Some(forward)),
@@ -127,7 +168,7 @@ fn difference(previous: Reading, current: Reading, range_uj: Option<u64>) -> Sam
         ),
     };
     match microjoules {
-        Some(microjoules) if u128::from(microjoules) <= at_most(most_watts) => Sample {
+        Some(microjoules) if u128::from(microjoules) <= most => Sample {
             outcome,
             energy: Energy::from_microjoules(microjoules),
             elapsed_ns,
@@ -142,119 +183,4 @@ fn across_the_end(previous: u64, current: u64, range_uj: Option<u64>) -> Option<
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const SECOND: u64 = 1_000_000_000;
-    const RANGE: u64 = 262_143_328_850;
-
-    fn reading(counter_uj: u64, boottime_ns: u64) -> Reading {
-        Reading {
-            counter_uj,
-            boottime_ns,
-        }
-    }
-
-    fn check(
-        previous: u64,
-        current: u64,
-        seconds: u64,
-        range_uj: Option<u64>,
-        expected: (Outcome, u64),
-    ) {
-        let mut sampler = Sampler::default();
-        assert_eq!(
-            sampler.sample(&Ok(reading(previous, 0)), range_uj).outcome,
-            Outcome::First
-        );
-        let sample = sampler.sample(&Ok(reading(current, seconds * SECOND)), range_uj);
-        assert_eq!(
-            (sample.outcome, sample.energy.microjoules()),
-            expected,
-            "{previous} to {current}"
-        );
-    }
-
-    #[test]
-    fn a_counter_that_stands_lower_has_wrapped_or_started_again() {
-        let range = Some(RANGE);
-        check(
-            1_000,
-            501_000_000,
-            5,
-            range,
-            (Outcome::Sampled, 500_999_000),
-        );
-        check(7, 7, 5, range, (Outcome::Sampled, 0));
-        check(RANGE - 100, 400, 5, range, (Outcome::Wrapped, 500));
-        // 200 W x 5 s behind it: no zone turns 160 kJ in 5 s.
-        check(100_000_000_000, 0, 5, range, (Outcome::Reset, 0));
-        check(500, 400, 5, None, (Outcome::Reset, 0));
-        // A range that is wrong, smaller than what the counter shows.
-        check(500, 400, 5, Some(450), (Outcome::Reset, 0));
-        // Longer than a whole turn may take.
-        check(100, 200, 600, range, (Outcome::Reset, 0));
-        // A counter that jumps ahead.
-        check(0, u64::MAX / 2, 5, None, (Outcome::Reset, 0));
-    }
-
-    #[test]
-    fn after_failures_the_next_reading_covers_the_time_between() {
-        let mut sampler = Sampler::default();
-        sampler.sample(&Ok(reading(0, 0)), None);
-        let failed = Err(SensorError::Failed("no".into()));
-        assert_eq!(
-            sampler.sample(&failed, None),
-            Sample::without_energy(Outcome::Failed)
-        );
-        let sample = sampler.sample(&Ok(reading(9_000, 2 * SECOND)), None);
-        assert_eq!(
-            (sample.outcome, sample.energy.microjoules()),
-            (Outcome::Sampled, 9_000)
-        );
-    }
-
-    #[test]
-    fn what_a_late_sample_reaches_back_to_is_told_apart() {
-        let energy = Energy::from_microjoules;
-        let sample = |elapsed_ns| Sample {
-            outcome: Outcome::Sampled,
-            energy: energy(700),
-            elapsed_ns,
-        };
-        let (recent, earlier) = sample(5 * SECOND + 9).split_at(5 * SECOND);
-        assert_eq!(
-            (recent, earlier.energy),
-            (sample(5 * SECOND + 9), Energy::ZERO)
-        );
-        let (recent, earlier) = sample(35 * SECOND).split_at(5 * SECOND);
-        assert_eq!((recent.energy, earlier.energy), (energy(100), energy(600)));
-        assert_eq!(
-            (recent.elapsed_ns, earlier.elapsed_ns),
-            (5 * SECOND, 30 * SECOND)
-        );
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(10_000))]
-        #[test]
-        fn samples_follow_a_wrapping_counter_exactly(
-            start in 0..RANGE,
-            steps in prop::collection::vec(0_u64..4_000_000_000, 1..50),
-        ) {
-            let mut sampler = Sampler::default();
-            sampler.sample(&Ok(reading(start, 0)), Some(RANGE));
-            let (mut truth, mut total) = (start, 0);
-            for (index, step) in steps.iter().enumerate() {
-                truth += step;
-                let now = reading(truth % RANGE, (index as u64 + 1) * SECOND);
-                let sample = sampler.sample(&Ok(now), Some(RANGE));
-                prop_assert!(sample.is_known());
-                total += sample.energy.microjoules();
-            }
-            prop_assert_eq!(total, truth - start);
-        }
-    }
-}
+mod tests;

@@ -145,6 +145,18 @@ fn one_zone_that_cannot_be_read_at_the_start_is_left_out() {
 }
 
 #[test]
+fn a_zone_whose_range_makes_no_sense_is_left_out() {
+    for range in ["0\n", "", "-5", "18446744073709551616", "wide"] {
+        let tree = copy();
+        let zone = tree.path().join("class/powercap/intel-rapl:0:1");
+        fs::write(zone.join("max_energy_range_uj"), range).unwrap();
+        let powercap = Powercap::find(tree.path(), &machine()).unwrap();
+        assert!(powercap.zones().iter().all(|zone| zone.name != "dram-0"));
+        assert_eq!(powercap.zones().len(), 6, "{range:?}");
+    }
+}
+
+#[test]
 fn counters_that_may_not_be_read_are_named() {
     let tree = copy();
     for zone in [

@@ -115,6 +115,9 @@ mod tests {
         check(IdlePolicy::Equal, &[], 10, (&[], 0, 100));
     }
 
+    /// More than any minute holds, so that sums of parts fit.
+    const MOST: u64 = u64::MAX / 64;
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(10_000))]
         #[test]
@@ -130,6 +133,38 @@ mod tests {
             let parts = split.shares.iter().chain([&split.system, &split.unshared]);
             let sum: u128 = parts.map(|part| u128::from(part.microjoules())).sum();
             prop_assert_eq!(sum, u128::from(idle));
+        }
+
+        #[test]
+        fn after_sharing_every_level_sums_to_the_one_above(
+            idle in 0..MOST,
+            system in 0..MOST,
+            shares in prop::collection::vec((0..MOST, any::<u64>(), 0..3_usize, 0..3_usize), 0..12),
+            system_ns in any::<u64>(),
+            policy in 0_usize..3,
+        ) {
+            let policy = IdlePolicy::value_variants()[policy];
+            let usage_ns: Vec<u64> = shares.iter().map(|share| share.1).collect();
+            let mut cell = cell(idle, &usage_ns, system_ns);
+            for (share, (active, ..)) in cell.shares.iter_mut().zip(&shares) {
+                share.active = Energy::from_microjoules(*active);
+            }
+            let active: u64 = shares.iter().map(|share| share.0).sum();
+            let measured = idle + system + active;
+            let split = share_idle(&cell, policy);
+
+            // Containers sum to stages, stages to runs, runs and the rest to what was measured.
+            let (mut stages, mut runs) = ([[0; 3]; 3], [0; 3]);
+            for ((share, borne), (_, _, run, stage)) in cell.shares.iter().zip(&split.shares).zip(&shares) {
+                let energy = (share.active + *borne).microjoules();
+                stages[*run][*stage] += energy;
+                runs[*run] += energy;
+            }
+            for (run, stages) in runs.iter().zip(stages) {
+                prop_assert_eq!(stages.iter().sum::<u64>(), *run);
+            }
+            let rest = system + (split.system + split.unshared).microjoules();
+            prop_assert_eq!(runs.iter().sum::<u64>() + rest, measured);
         }
     }
 

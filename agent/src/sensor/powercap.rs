@@ -80,9 +80,17 @@ fn open_zone(directory: &Path) -> Result<(Zone, PathBuf), SensorError> {
     let counter = directory.join("energy_uj");
     read_number(&counter)?;
     let mut zone = name_zone(&name, parent.transpose()?.as_deref());
-    zone.range_uj = Some(read_number(&directory.join("max_energy_range_uj"))?);
+    zone.range_uj = Some(read_range(&directory.join("max_energy_range_uj"))?);
     zone.source = counter.display().to_string();
     Ok((zone, counter))
+}
+
+/// A counter's range. Without one a turn could not be told from a new start.
+fn read_range(path: &Path) -> Result<u64, SensorError> {
+    match read_number(path)? {
+        0 => Err(SensorError::Failed(format!("{} is 0", path.display()))),
+        range_uj => Ok(range_uj),
+    }
 }
 
 /// `intel-rapl:*` in the order of their numbers.

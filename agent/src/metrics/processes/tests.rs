@@ -36,7 +36,10 @@ fn record(rows: &[(u32, Option<usize>, u64)], zones: &[(u64, bool)]) -> Record {
         parties.add(&row, owner.map(pod));
     }
     let zone = |&(active, has_run): &(u64, bool)| {
-        let weights = parties.weights(None, |used| if has_run { used.cpu_ns } else { 0 });
+        let mut weights = parties.cpu_weights(None);
+        if !has_run {
+            weights.fill(0);
+        }
         let (workloads, system) = parties.by_workload(&weights);
         let energy = Energy::from_microjoules(active);
         ZoneRecord {
@@ -47,6 +50,7 @@ fn record(rows: &[(u32, Option<usize>, u64)], zones: &[(u64, bool)]) -> Record {
             },
             shares: Some(attribute(energy, Energy::ZERO, &workloads, system)),
             weights,
+            weighed_by: "",
             idle_seeded: false,
         }
     };

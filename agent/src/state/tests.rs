@@ -1,0 +1,116 @@
+//! What is written is read again; what is not ours is set aside.
+
+use std::path::Path;
+
+use wire::Energy;
+use wire::v1::Basis;
+
+use super::*;
+use crate::idle::Origin;
+use crate::sensor::{IdleSource, Zone};
+
+fn zones(source: &str) -> Vec<ZoneState> {
+    let zone = |name: &str| Zone {
+        name: name.into(),
+        parent: String::new(),
+        basis: Basis::Measured,
+        package: Some(0),
+        range_uj: None,
+        idle: IdleSource::Seed(50.0),
+        source: source.into(),
+    };
+    vec![
+        ZoneState::new(zone("package-0"), "rapl"),
+        ZoneState::new(zone("dram-0"), "rapl"),
+    ]
+}
+
+fn file(directory: &Path, node: &str) -> IdleFile {
+    IdleFile {
+        directory: directory.to_path_buf(),
+        machine: Machine {
+            node: node.into(),
+            cpu: "CPU".into(),
+            threads: 4,
+        },
+        written_ns: None,
+        failing: false,
+    }
+}
+
+/// A directory with what a package of 30 W idle has taught, read at `/a`.
+fn learned() -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    let mut zones = zones("/a");
+    for _ in 0..20 {
+        let joules = Energy::from_microjoules(150_000_000);
+        zones[0].idle.observe(joules, 5_000_000_000, Some(0.01));
+    }
+    file(directory.path(), "n1").keep(&zones, 0, true);
+    directory
+}
+
+fn restored(directory: &Path, node: &str, source: &str) -> [(f64, Origin); 2] {
+    let mut zones = zones(source);
+    file(directory, node).restore(&mut zones);
+    [0, 1].map(|zone| (zones[zone].idle.watts(), zones[zone].idle.origin()))
+}
+
+const SEED: (f64, Origin) = (50.0, Origin::Seeded);
+
+#[test]
+fn what_was_learned_outlives_the_agent_zone_by_zone() {
+    let directory = learned();
+    let learned = (30.0, Origin::Learned);
+    assert_eq!(restored(directory.path(), "n1", "/a"), [learned, SEED]);
+    assert_eq!(
+        restored(directory.path(), "n1", "/b"),
+        [SEED, SEED],
+        "another sensor's figures are not taken over"
+    );
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn a_file_that_cannot_be_used_is_set_aside() {
+    let good = fs::read_to_string(learned().path().join(NAME)).unwrap();
+    let cut = good[..good.len() / 2].to_owned();
+    let check = |text: &str, node| {
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(directory.path().join(NAME), text).unwrap();
+        assert_eq!(
+            restored(directory.path(), node, "/a"),
+            [SEED, SEED],
+            "{text}"
+        );
+        let aside = directory.path().join("idle.json.broken");
+        assert_eq!(fs::read_to_string(aside).unwrap(), text);
+        assert!(!directory.path().join(NAME).exists());
+    };
+    check(&good, "n2");
+    check("", "n1");
+    check(&cut, "n1");
+    check("{\"version\":2}", "n1");
+    check(&good.replace("\"watts\":30.0", "\"watts\":-30.0"), "n1");
+    check(&good.replace("\"watts\":30.0", "\"watts\":1e300"), "n1");
+    check(
+        &good.replace("\"utilisation\":0.01", "\"utilisation\":7"),
+        "n1",
+    );
+}
+
+#[test]
+fn it_is_written_every_few_minutes_and_at_the_end() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join(NAME);
+    let mut file = file(directory.path(), "n1");
+    let mut written = |boottime_s: u64, now| {
+        file.keep(&zones("/a"), boottime_s * 1_000_000_000, now);
+        fs::remove_file(&path).is_ok()
+    };
+    assert!(!written(1_000, false), "not yet");
+    assert!(!written(1_299, false));
+    assert!(written(1_300, false));
+    assert!(!written(1_301, false));
+    assert!(written(1_302, true), "at the end");
+}
