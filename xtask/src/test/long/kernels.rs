@@ -49,14 +49,20 @@ fn check(report: &Report, counts_maps_as_locked: bool) -> Result<String> {
             "{name} does not say '{expected}':\n{said}"
         );
     }
-    let printed = report.succeeded("tests")?;
+    let passed = passed_in(report, "tests")? + passed_in(report, "compared")?;
+    Ok(format!("{passed} tests"))
+}
+
+/// How many tests passed in a section: all that it ran, and not none.
+fn passed_in(report: &Report, section: &str) -> Result<u32> {
+    let printed = report.succeeded(section)?;
     let result = printed
         .lines()
         .find(|line| line.starts_with("test result: "));
     let passed = result.and_then(passed_tests);
-    let passed = passed.with_context(|| format!("the tests printed no result:\n{printed}"))?;
-    ensure!(passed > 0, "there were no tests:\n{printed}");
-    Ok(format!("{passed} tests"))
+    let passed = passed.with_context(|| format!("'{section}' printed no result:\n{printed}"))?;
+    ensure!(passed > 0, "'{section}' ran no tests:\n{printed}");
+    Ok(passed)
 }
 
 /// Of `test result: ok. 7 passed; 0 failed; ...`.
