@@ -5,7 +5,7 @@ use core::arch::asm;
 use agent_ebpf::{COMM_BYTES, DEFAULT_TASKS, TaskKey, TaskTime, parity};
 use aya_ebpf::bindings::BPF_NOEXIST;
 use aya_ebpf::helpers::bpf_get_current_pid_tgid;
-use aya_ebpf::helpers::generated::bpf_get_current_comm;
+use aya_ebpf::helpers::generated::{bpf_get_current_comm, bpf_ktime_get_ns};
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::HashMap;
 
@@ -53,7 +53,7 @@ fn add_to(
         counted_ns: counted.span_ns,
         events: counted.events,
         v1_cgroup_id: cgroup::v1_id(key.cgroup_set),
-        comm_is_leaders: 0,
+        leader_named_ns: 0,
         comm: [0; COMM_BYTES],
     };
     unsafe { name(&raw mut first) };
@@ -80,7 +80,7 @@ fn add_to_entry(
                 atomic_add(&raw mut (*time).events[index], count);
             }
         }
-        if (*time).comm_is_leaders == 0 && is_leader() {
+        if (*time).leader_named_ns == 0 && is_leader() {
             name(time);
         }
     }
@@ -92,7 +92,7 @@ fn add_to_entry(
 unsafe fn name(time: *mut TaskTime) {
     unsafe {
         bpf_get_current_comm((&raw mut (*time).comm).cast(), COMM_BYTES as u32);
-        (*time).comm_is_leaders = u64::from(is_leader());
+        (*time).leader_named_ns = if is_leader() { bpf_ktime_get_ns() } else { 0 };
     }
 }
 

@@ -66,8 +66,9 @@ pub struct TaskTime {
     /// Its cgroup in the v1 hierarchy that accounts CPU time, as [`TaskKey::cgroup_id`]; 0 where that is not
     /// looked up.
     pub v1_cgroup_id: u64,
-    /// 1 when `comm` is the name of the thread group's leader, 0 when it is that of another thread.
-    pub comm_is_leaders: u64,
+    /// When `comm` was read, if it is the name of the thread group's leader; 0 when it is that of another
+    /// thread.
+    pub leader_named_ns: u64,
     /// Name, filled with zeroes.
     pub comm: [u8; COMM_BYTES],
 }

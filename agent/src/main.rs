@@ -76,7 +76,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     for state in &node.zones {
         info!(zone = %state.zone, "power from {}", state.zone.source);
     }
-    info!("CPU time from {}", node.usage_name());
+    info!("CPU time from {}", node.counting.name());
 
     let uplink = config
         .aggregator_url

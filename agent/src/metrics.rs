@@ -177,8 +177,25 @@ impl Metrics {
             ),
             gauge(
                 "hxmlops_agent_usage_info",
-                "Who counts CPU time: ebpf or accounting.",
-                [(vec![("source", books.usage_source)], 1.0)],
+                "Who counts CPU time, ebpf or accounting, and what of it cannot be had.",
+                [(
+                    vec![
+                        ("source", books.usage_source),
+                        ("detail", &*books.usage_detail),
+                    ],
+                    1.0,
+                )],
+            ),
+            counter(
+                "hxmlops_agent_cpu_seconds_total",
+                "CPU time as the counter of CPU time saw it; tasks, idle and lost are the time that passed, and what fails to add up is unaccounted.",
+                [
+                    ("tasks", books.cpu.tasks_ns),
+                    ("idle", books.cpu.idle_ns),
+                    ("lost", books.cpu.lost_ns),
+                    ("unaccounted", books.cpu.unaccounted_ns),
+                ]
+                .map(|(mode, ns)| (vec![("mode", mode)], ns as f64 / 1e9)),
             ),
             gauge(
                 "hxmlops_agent_source_info",
@@ -302,7 +319,8 @@ fn by_zone<'a, K: 'a>(
         },
     ) in entries
     {
-        for (zone, energy) in zones.iter().zip(energies) {
+        let additive = zones.iter().zip(energies);
+        for (zone, energy) in additive.filter(|(zone, _)| zone.parent.is_empty()) {
             let own = labels(key)
                 .into_iter()
                 .map(|(name, value)| (name, value.as_str()));

@@ -1,35 +1,33 @@
 //! The node as the agent sees it: its zones with what is known of each, and who runs on it.
 
+mod counting;
 mod zone;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use tracing::{info, warn};
 
 use crate::cgroup::hierarchy::Hierarchies;
-use crate::cgroup::watch::{CgroupWatch, Purpose};
-use crate::config::{Config, UsageSource};
+use crate::config::Config;
 use crate::identity::Identities;
 use crate::sample::{Sample, longest_interval};
 use crate::sensor::worker::{Readings, Worker, can_follow, read_all};
 use crate::sensor::{Finding, Reading, SensorError, select};
-use crate::usage::accounting::Accounting;
-use crate::usage::ebpf::{EbpfUsage, Options};
-use crate::usage::{Usage, UsageInterval};
+use crate::usage::UsageInterval;
 
+pub use self::counting::{Counting, CpuSums};
 pub use self::zone::ZoneState;
 
 /// Everything that is read on this node.
 pub struct Node {
     /// Zones, in the order of their sensors.
     pub zones: Vec<ZoneState>,
+    /// Who counts CPU time.
+    pub counting: Counting,
     /// Who the CPU time belongs to.
     pub identities: Identities,
     workers: Vec<Worker>,
-    usage: Box<dyn Usage>,
-    usage_failing: bool,
     sensor_timeout: Duration,
 }
 
@@ -40,7 +38,7 @@ impl Node {
     /// Where there is nothing to measure with: no power source, no CPU time.
     pub fn find(config: &Config) -> anyhow::Result<Self> {
         let hierarchies = hierarchies(config)?;
-        let (usage, cgroups) = usage(config, hierarchies)?;
+        let (counting, cgroups) = Counting::find(config, hierarchies)?;
         let selection = select(&config.power, &config.proc_root, &config.sys_root);
         let missing = reasons(&selection.findings);
         if selection.sensors.is_empty() || !(missing.is_empty() || config.power.is_empty()) {
@@ -71,21 +69,14 @@ impl Node {
         configure_idle(&mut zones, &config.idle_watts)?;
         let mut node = Self {
             zones,
+            counting,
             identities: Identities::new(&config.proc_root, cgroups),
             workers,
-            usage,
-            usage_failing: false,
             sensor_timeout: (config.interval / 2).min(Duration::from_secs(2)),
         };
         node.sample();
         node.read_usage();
         Ok(node)
-    }
-
-    /// Who counts CPU time.
-    #[must_use]
-    pub fn usage_name(&self) -> &'static str {
-        self.usage.name()
     }
 
     /// Reads every sensor and judges each zone's readings, in the order of [`Node::zones`].
@@ -105,14 +96,7 @@ impl Node {
 
     /// CPU time since the last call; nothing where it cannot be read, so that all energy is the system's.
     pub fn read_usage(&mut self) -> UsageInterval {
-        let usage = self.usage.read();
-        if let Err(error) = &usage
-            && !self.usage_failing
-        {
-            warn!("{error}; until it can, all active energy is booked to the system");
-        }
-        self.usage_failing = usage.is_err();
-        usage.unwrap_or_default()
+        self.counting.read()
     }
 }
 
@@ -124,37 +108,6 @@ pub fn hierarchies(config: &Config) -> anyhow::Result<Hierarchies> {
     match &config.cgroup_root {
         Some(root) => Hierarchies::at(root),
         None => Hierarchies::find(&config.proc_root),
-    }
-}
-
-/// A counter of CPU time, and the cgroups watched for what it does not tell itself.
-type UsageAndCgroups = (Box<dyn Usage>, Arc<CgroupWatch>);
-
-fn usage(config: &Config, hierarchies: Hierarchies) -> anyhow::Result<UsageAndCgroups> {
-    let accounting = |hierarchies| -> anyhow::Result<UsageAndCgroups> {
-        let accounting = Accounting::new(&config.proc_root, hierarchies)?;
-        let cgroups = accounting.cgroups();
-        Ok((Box::new(accounting), cgroups))
-    };
-    if config.usage == UsageSource::Accounting {
-        return accounting(hierarchies);
-    }
-    let options = Options {
-        v1_cgroups: hierarchies.cpuacct.is_some(),
-        ..Options::new(&config.sys_root)
-    };
-    match EbpfUsage::load(&options) {
-        Ok(ebpf) => {
-            let cgroups = CgroupWatch::start(hierarchies, Purpose::Names);
-            Ok((Box::new(ebpf), Arc::new(cgroups)))
-        }
-        Err(error) if config.usage == UsageSource::Ebpf => Err(error).context("--usage ebpf"),
-        Err(error) => {
-            warn!(
-                "no eBPF: {error}; CPU time comes from cgroup accounting and /proc, which misses short processes"
-            );
-            accounting(hierarchies)
-        }
     }
 }
 

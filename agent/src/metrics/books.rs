@@ -12,7 +12,7 @@ use super::table::Table;
 use crate::cgroup::watch::Counts;
 use crate::config::{Config, Level};
 use crate::identity::Unresolved;
-use crate::node::{Node, ZoneState};
+use crate::node::{CpuSums, Node, ZoneState};
 use crate::run::{Record, names};
 use crate::sensor::boottime_ns;
 
@@ -53,6 +53,8 @@ pub(super) struct Books {
     pub(super) containers: Table<ContainerKey>,
     pub(super) processes: Processes,
     pub(super) usage_source: &'static str,
+    pub(super) usage_detail: String,
+    pub(super) cpu: CpuSums,
     pub(super) unresolved: Unresolved,
     pub(super) cgroup_watch: Option<Counts>,
     levels: Vec<Level>,
@@ -81,6 +83,8 @@ impl Books {
             containers: Table::new(max, container),
             processes: Processes::new(max, config.proc_root.clone()),
             usage_source: "none",
+            usage_detail: String::new(),
+            cpu: CpuSums::default(),
             unresolved: Unresolved::default(),
             cgroup_watch: None,
             levels: config.metrics.clone(),
@@ -91,7 +95,9 @@ impl Books {
     /// Adds one interval.
     pub(super) fn book(&mut self, node: &Node, record: &Record) {
         let now_ns = boottime_ns();
-        self.usage_source = node.usage_name();
+        self.usage_source = node.counting.name();
+        self.usage_detail = node.counting.detail();
+        self.cpu = node.counting.sums();
         self.unresolved = node.identities.unresolved();
         self.cgroup_watch = Some(node.identities.watch_counts());
         if self.zones.is_empty() {

@@ -10,6 +10,7 @@ mod load;
 mod sys;
 mod topology;
 
+use std::collections::HashMap;
 use std::mem;
 use std::os::fd::AsFd as _;
 use std::path::Path;
@@ -77,6 +78,8 @@ pub struct EbpfUsage {
     batch: Batch,
     /// Rows of the window that is being closed: a read that fails half-way leaves them to the next.
     rows: Vec<UsageRow>,
+    /// When each of them was named after its process's leader; 0: it was not.
+    named_ns: Vec<u64>,
     windows: Vec<CpuWindow>,
 }
 
@@ -141,9 +144,12 @@ impl EbpfUsage {
 
     fn drain(&mut self, window: u64) -> Result<(), UsageError> {
         let map = self.tasks[parity(window)].fd().as_fd();
-        let rows = &mut self.rows;
+        let (rows, named_ns) = (&mut self.rows, &mut self.named_ns);
         self.batch
-            .drain(map, |key, time| rows.push(row(key, time)))
+            .drain(map, |key, time| {
+                rows.push(row(key, time));
+                named_ns.push(time.leader_named_ns);
+            })
             .map_err(|error| failed(Named("BPF_MAP_LOOKUP_AND_DELETE_BATCH", error)))
     }
 
@@ -177,7 +183,8 @@ impl Usage for EbpfUsage {
         self.drain(closing)?;
         self.windows = self.times(closing)?;
         self.window = closing + 1;
-        let rows = mem::take(&mut self.rows);
+        let mut rows = mem::take(&mut self.rows);
+        name_alike(&mut rows, &mem::take(&mut self.named_ns));
         Ok(UsageInterval {
             packages: by_package(&self.windows),
             by_package: true,
@@ -185,6 +192,24 @@ impl Usage for EbpfUsage {
             unaccounted_ns: unaccounted_ns(&self.windows, &rows),
             rows,
         })
+    }
+}
+
+/// Gives all rows of a process its newest name: one that moves to another package or cgroup when it executes
+/// another program leaves a row under its old name.
+fn name_alike(rows: &mut [UsageRow], named_ns: &[u64]) {
+    let mut newest: HashMap<u32, usize> = HashMap::with_capacity(rows.len());
+    for (index, row) in rows.iter().enumerate() {
+        let best = newest.entry(row.tgid).or_insert(index);
+        if named_ns[index] > named_ns[*best] {
+            *best = index;
+        }
+    }
+    for index in 0..rows.len() {
+        let best = newest[&rows[index].tgid];
+        if rows[index].comm != rows[best].comm {
+            rows[index].comm = rows[best].comm.clone();
+        }
     }
 }
 
@@ -283,7 +308,29 @@ fn failed(error: impl std::error::Error) -> UsageError {
 
 #[cfg(test)]
 mod tests {
-    use super::comm;
+    use super::*;
+
+    #[test]
+    fn a_process_has_one_name_the_newest_of_its_leader() {
+        let row = |tgid, comm: &str| UsageRow {
+            tgid,
+            cgroup: CgroupRef::Path("/".into()),
+            package: 0,
+            cpu_ns: 1,
+            events: Events::default(),
+            comm: comm.to_owned(),
+        };
+        let mut rows = vec![
+            row(1, "sh"),
+            row(2, "a"),
+            row(1, "sleep"),
+            row(1, "worker"),
+            row(3, "b"),
+        ];
+        name_alike(&mut rows, &[10, 5, 20, 0, 0]);
+        let names: Vec<&str> = rows.iter().map(|row| &*row.comm).collect();
+        assert_eq!(names, ["sleep", "a", "sleep", "sleep", "b"]);
+    }
 
     #[test]
     fn names_end_at_their_zero_and_never_grow() {

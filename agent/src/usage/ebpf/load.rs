@@ -122,6 +122,7 @@ fn load_object(
         window: 1,
         batch: Batch::new(tasks),
         rows: Vec::new(),
+        named_ns: Vec::new(),
         windows: Vec::new(),
         programs,
     };
