@@ -11,7 +11,13 @@ use std::time::Duration;
 use anyhow::{Context, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 
+pub mod accuracy;
+pub mod cgroups;
 pub mod powercap;
+mod scrape;
+pub mod truth;
+
+pub use scrape::{check_metrics, get, metric, metric_sum};
 
 /// Longer than anything here takes, on the slowest machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -216,15 +222,22 @@ impl Drop for Running {
     }
 }
 
-/// A GET request; the body, whatever the status, beside it.
+/// Tries until something is there.
 ///
 /// # Errors
-/// Where nobody answers.
-pub fn get(url: &str) -> anyhow::Result<(u16, String)> {
-    block_on(async {
-        let response = reqwest::get(url).await?;
-        Ok((response.status().as_u16(), response.text().await?))
-    })
+/// Where it does not come, or `try_it` fails.
+pub fn poll<T>(
+    what: &str,
+    mut try_it: impl FnMut() -> anyhow::Result<Option<T>>,
+) -> anyhow::Result<T> {
+    let begin = std::time::Instant::now();
+    loop {
+        if let Some(found) = try_it()? {
+            return Ok(found);
+        }
+        ensure!(begin.elapsed() < PATIENCE, "{what}: not in {PATIENCE:?}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 /// Runs one future to its end.
@@ -236,53 +249,6 @@ pub fn block_on<T>(future: impl Future<Output = anyhow::Result<T>>) -> anyhow::R
         .enable_all()
         .build()?
         .block_on(future)
-}
-
-/// What `promtool check metrics` has to say; it must be nothing.
-///
-/// # Errors
-/// Where it says something, or is not there (Debian: package prometheus).
-pub fn check_metrics(text: &str) -> anyhow::Result<()> {
-    use std::io::Write;
-    let mut promtool = Command::new("promtool")
-        .args(["check", "metrics"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .context("cannot run promtool; it is in Debian's package prometheus")?;
-    promtool
-        .stdin
-        .take()
-        .context("promtool reads its input")?
-        .write_all(text.as_bytes())?;
-    let output = promtool.wait_with_output()?;
-    let said = [output.stdout, output.stderr].concat();
-    let said = String::from_utf8_lossy(&said);
-    ensure!(
-        output.status.success() && said.is_empty(),
-        "promtool: {}: {said}",
-        output.status
-    );
-    Ok(())
-}
-
-/// The value of the one series of a metric that has all these labels.
-///
-/// # Errors
-/// Where there is none.
-pub fn metric(text: &str, name: &str, labels: &[&str]) -> anyhow::Result<f64> {
-    let is_it = |line: &&str| {
-        line.strip_prefix(name)
-            .is_some_and(|rest| rest.starts_with(['{', ' ']))
-            && labels.iter().all(|label| line.contains(label))
-    };
-    let line = text
-        .lines()
-        .find(is_it)
-        .with_context(|| format!("no series {name} {labels:?} in\n{text}"))?;
-    let value = line.rsplit(' ').next().context("a series has a value")?;
-    Ok(value.parse()?)
 }
 
 /// A path as text.
