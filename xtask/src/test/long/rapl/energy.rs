@@ -13,6 +13,11 @@ const SYSTEM: &str = "hxmlops_node_system_energy_joules_total";
 const PODS: &str = "hxmlops_pod_energy_joules_total";
 const SAMPLES: &str = "hxmlops_agent_samples_total";
 const SOURCE: &str = "hxmlops_agent_source_info";
+const CPU_SECONDS: &str = "hxmlops_pod_cpu_seconds_total";
+/// What the module counts for a busy CPU second, package and memory together.
+const STAGE_WATTS: f64 = 33.0;
+/// The module goes by the kernel's ticks, the agent by its switches.
+const MAX_ERROR: f64 = 0.05;
 const STAGE: (&str, &str) = ("stage", "train");
 /// Sums of decimal fractions are off by less than a tenth of a microjoule.
 const ROUNDING_JOULES: f64 = 1e-7;
@@ -126,8 +131,14 @@ pub(super) fn check_stage(metrics: &Metrics) -> Result<String> {
         elsewhere.unwrap_or_default() < stage / 10.0,
         "stage 'train' ran on package-1 and has {elsewhere:?} J of package-0"
     );
+    let cpu_seconds = metrics.sum(CPU_SECONDS, &[STAGE]).unwrap_or_default();
+    let expected = STAGE_WATTS * cpu_seconds;
+    ensure!(
+        (stage - expected).abs() < expected * MAX_ERROR,
+        "stage 'train' has {stage:.1} J, and its {cpu_seconds:.2} CPU seconds made {expected:.1} J"
+    );
     Ok(format!(
-        "measured {:.1} J, idle {:.1} J, stage {stage:.1} J of {active:.1} J active",
+        "measured {:.1} J, idle {:.1} J, stage {stage:.1} J of {active:.1} J active, where its CPU time made {expected:.1} J",
         sum(NODE),
         sum(IDLE)
     ))
@@ -142,6 +153,7 @@ mod tests {
         Metrics::parse(&format!(
             "{NODE}{{{zone}}} 10\n{IDLE}{{{zone}}} 5.5\n{SYSTEM}{{{zone}}} {system}\n\
              {PODS}{{stage=\"train\",{zone}}} 3\n{PODS}{{stage=\"test\",{zone}}} 0.5\n\
+             {CPU_SECONDS}{{stage=\"train\"}} 0.0909\n\
              {SAMPLES}{{{zone},outcome=\"wrapped\"}} {wrapped}\n\
              {SAMPLES}{{{zone},outcome=\"reset\"}} {reset}\n\
              {SOURCE}{{{zone},source=\"rapl\",basis=\"measured\"}} 1\n"

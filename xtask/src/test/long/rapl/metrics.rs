@@ -14,7 +14,7 @@ struct Series {
 }
 
 impl Metrics {
-    /// Reads a scrape of the agent: label values without quotes or commas in them.
+    /// Reads a scrape of the agent: label values without quotes in them.
     ///
     /// # Errors
     /// Where a line is no series; it is in the error.
@@ -54,19 +54,24 @@ impl Series {
 fn parse_series(line: &str) -> Option<Series> {
     let (series, value) = line.rsplit_once(' ')?;
     let (name, labels) = series.split_once('{').unwrap_or((series, "}"));
-    let labels = labels.strip_suffix('}')?.split(',');
-    let labels = labels
-        .filter(|label| !label.is_empty())
-        .map(|label| {
-            let (name, value) = label.split_once("=\"")?;
-            Some((name.to_owned(), value.strip_suffix('"')?.to_owned()))
-        })
-        .collect::<Option<_>>()?;
+    let labels = labels.strip_suffix('}')?;
+    let labels = match labels.strip_suffix('"') {
+        Some(labels) => labels
+            .split("\",")
+            .map(parse_label)
+            .collect::<Option<_>>()?,
+        None => Vec::new(),
+    };
     Some(Series {
         name: name.to_owned(),
         labels,
         value: value.parse().ok()?,
     })
+}
+
+fn parse_label(label: &str) -> Option<(String, String)> {
+    let (name, value) = label.split_once("=\"")?;
+    Some((name.to_owned(), value.to_owned()))
 }
 
 #[cfg(test)]
@@ -76,7 +81,7 @@ mod tests {
     #[test]
     fn series_are_summed_by_their_labels() {
         let metrics = Metrics::parse(
-            "# HELP e Energy.\n# TYPE e counter\ne{pod=\"a\",zone=\"dram-0\"} 1.5\ne{pod=\"b\",zone=\"dram-0\"} 2\ne{pod=\"\",zone=\"package-0\"} 4\nup 1\n",
+            "# HELP e Energy.\n# TYPE e counter\ne{pod=\"a, and (b c)\",zone=\"dram-0\"} 1.5\ne{pod=\"b\",zone=\"dram-0\"} 2\ne{pod=\"\",zone=\"package-0\"} 4\nup 1\n",
         )
         .unwrap();
         assert_eq!(metrics.sum("e", &[("zone", "dram-0")]), Some(3.5));
