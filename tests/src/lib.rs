@@ -11,6 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 
+pub mod accuracy;
 pub mod cgroups;
 pub mod powercap;
 mod scrape;

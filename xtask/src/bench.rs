@@ -2,6 +2,7 @@
 //!
 //! To add one: a file in `bench/`, and a line in [`BENCHES`].
 
+mod accuracy;
 mod build_size;
 mod ebpf;
 mod figure;
@@ -24,19 +25,26 @@ use self::machine::Machine;
 struct Bench {
     name: &'static str,
     about: &'static str,
-    run: fn() -> Result<Vec<Figure>>,
+    run: fn(&Args) -> Result<Vec<Figure>>,
 }
+
+const ACCURACY: &str = "accuracy";
 
 const BENCHES: &[Bench] = &[
     Bench {
         name: "ebpf",
         about: "what the eBPF programs add to a task switch (as root)",
-        run: ebpf::run,
+        run: |_| ebpf::run(),
+    },
+    Bench {
+        name: ACCURACY,
+        about: "how near the agent's figures come to a known truth (as root, 8 minutes, a quiet machine)",
+        run: |args| accuracy::run(args.usage),
     },
     Bench {
         name: "build-size",
         about: "sizes of the released programs, stripped",
-        run: build_size::run,
+        run: |_| build_size::run(),
     },
 ];
 
@@ -47,6 +55,9 @@ pub(crate) struct Args {
     /// What to measure.
     #[arg(value_name = "NAME", value_parser = names())]
     name: String,
+    /// For accuracy: who counts CPU time [default: each in turn].
+    #[arg(long, value_enum)]
+    usage: Option<accuracy::Usage>,
 }
 
 /// What a bench leaves behind.
@@ -68,14 +79,21 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let Some(bench) = BENCHES.iter().find(|bench| bench.name == args.name) else {
         bail!("there is no bench '{}'", args.name);
     };
+    let mut command = format!("cargo xtask bench {}", bench.name);
+    if let Some(usage) = args.usage {
+        if bench.name != ACCURACY {
+            bail!("--usage is for the bench '{ACCURACY}' alone");
+        }
+        command += &format!(" --usage {}", usage.name());
+    }
     let time = jiff::Timestamp::now();
     let report = Report {
         bench: bench.name,
-        command: format!("cargo xtask bench {}", bench.name),
+        command,
         git_revision: git_revision(),
         time: time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
         machine: Machine::this()?,
-        figures: (bench.run)()?,
+        figures: (bench.run)(args)?,
     };
     print!("{}", figure::table(&report.figures));
     let name = format!("{}-{}.json", bench.name, time.strftime("%Y%m%dT%H%M%SZ"));

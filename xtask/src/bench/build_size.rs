@@ -26,7 +26,7 @@ pub(crate) fn run() -> Result<Vec<Figure>> {
         .iter()
         .map(|program| {
             Ok(Figure::new(
-                program,
+                *program,
                 "bytes",
                 vec![stripped_bytes(program)? as f64],
             ))

@@ -3,7 +3,7 @@
 /// One figure over its runs.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub(crate) struct Figure {
-    name: &'static str,
+    name: String,
     unit: &'static str,
     median: f64,
     min: f64,
@@ -13,7 +13,7 @@ pub(crate) struct Figure {
 
 impl Figure {
     /// From what each run gave; there must be at least one.
-    pub(crate) fn new(name: &'static str, unit: &'static str, mut runs: Vec<f64>) -> Self {
+    pub(crate) fn new(name: impl Into<String>, unit: &'static str, mut runs: Vec<f64>) -> Self {
         runs.sort_by(f64::total_cmp);
         let middle = runs.len() / 2;
         let median = if runs.len().is_multiple_of(2) {
@@ -22,13 +22,18 @@ impl Figure {
             runs[middle]
         };
         Self {
-            name,
+            name: name.into(),
             unit,
             median,
             min: runs[0],
             max: runs[runs.len() - 1],
             runs: runs.len(),
         }
+    }
+
+    /// The middle one.
+    pub(crate) fn median(&self) -> f64 {
+        self.median
     }
 }
 
