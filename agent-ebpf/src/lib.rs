@@ -120,6 +120,9 @@ pub struct CpuSlot {
     pub events_ns: u64,
     /// 1: they are read at the next switch in any case.
     pub events_armed: u64,
+    /// The task that ran here when the last flush did, in the cgroup that it was in then; without a process
+    /// once another task has run.
+    pub running: TaskKey,
 }
 
 impl CpuSlot {
@@ -145,7 +148,7 @@ const _: () = {
     assert!(size_of::<TaskKey>() == 24);
     assert!(size_of::<TaskTime>() == 72);
     assert!(size_of::<CpuTime>() == 40);
-    assert!(size_of::<CpuSlot>() == 136);
+    assert!(size_of::<CpuSlot>() == 160);
 };
 
 #[cfg(test)]

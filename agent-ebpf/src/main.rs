@@ -28,6 +28,13 @@ use aya_ebpf::programs::RawTracePointContext;
 
 use self::events::Counted;
 
+const NOBODY: TaskKey = TaskKey {
+    tgid: 0,
+    package: 0,
+    cgroup_id: 0,
+    cgroup_set: 0,
+};
+
 /// Read-only data that the loader fills in; named after [`agent_ebpf::SETTINGS`].
 #[unsafe(no_mangle)]
 static SETTINGS_2: Settings = Settings {
@@ -51,15 +58,15 @@ static SLOT: PerCpuArray<CpuSlot> = PerCpuArray::with_max_entries(1, 0);
 /// At a task switch the current task is still the one that stops running.
 #[raw_tracepoint(tracepoint = "sched_switch")]
 fn switch(_: RawTracePointContext) -> i32 {
-    account();
+    account(false);
     0
 }
 
-/// Never attached: the agent has it run on a CPU to end the window there. It interrupts whatever runs, so
-/// that the current task is the one to charge.
+/// Never attached: the agent has it run on a CPU to end the window there, and where a task was moved to
+/// another cgroup. It interrupts whatever runs, so that the current task is the one to charge.
 #[raw_tracepoint]
 fn flush(_: RawTracePointContext) -> i32 {
-    account();
+    account(true);
     0
 }
 
@@ -73,7 +80,7 @@ fn exec(_: RawTracePointContext) -> i32 {
 }
 
 #[inline(always)]
-fn account() {
+fn account(goes_on: bool) {
     let (Some(window), Some(slot)) = (WINDOW.get(0), SLOT.get_ptr_mut(0)) else {
         return;
     };
@@ -88,7 +95,7 @@ fn account() {
         Counted::read(slot, now, now - last_switch_ns, slot.window != window)
     };
     if slot.window != 0 {
-        charge(slot, now, &counted);
+        charge(slot, now, &counted, goes_on);
     }
     if slot.window != window {
         slot.window = window;
@@ -102,8 +109,18 @@ fn account() {
 }
 
 #[inline(always)]
-fn charge(slot: &mut CpuSlot, now: u64, counted: &Counted) {
-    let key = current_key(slot);
+fn charge(slot: &mut CpuSlot, now: u64, counted: &Counted, goes_on: bool) {
+    let current = current_key(slot);
+    // A task that was moved since the last flush, which follows every move, has only just been moved.
+    let key = if slot.running.tgid == 0 {
+        current
+    } else {
+        Some(slot.running)
+    };
+    slot.running = match current {
+        Some(current) if goes_on => current,
+        _ => NOBODY,
+    };
     let window = slot.window;
     let time = &mut slot.time[parity(window)];
     let ran_ns = now - time.end_ns;

@@ -352,6 +352,36 @@ fn a_task_s_v1_cgroup_is_found_by_the_kernel_s_own_offsets() {
 }
 
 #[test]
+fn a_process_that_is_moved_while_it_runs_is_charged_to_where_it_ran() {
+    let (from, to) = (Cgroup::new("from"), Cgroup::new("to"));
+    let mut shell = from.shell("while :; do :; done");
+    let mut usage = load(DEFAULT_TASKS);
+    usage.read().unwrap();
+    let before_ns = from.cpu_ns();
+    shell.stdin.take().unwrap().write_all(b"go\n").unwrap();
+    let wait_until_used = |cgroup: &Cgroup, ns: u64| {
+        while cgroup.cpu_ns() < ns {
+            std::thread::yield_now();
+        }
+    };
+    wait_until_used(&from, before_ns + 200_000_000);
+    fs::write(to.path.join("cgroup.procs"), shell.id().to_string()).unwrap();
+    usage.flush().after_move();
+    wait_until_used(&to, 100_000_000);
+    let interval = usage.read().unwrap();
+    assert_conserved(&usage, &interval);
+    let kernel_ns = [from.cpu_ns() - before_ns, to.cpu_ns()];
+    shell.kill().unwrap();
+    shell.wait().unwrap();
+    let ours_ns = [&from, &to].map(|cgroup| sum_ns(&rows_of(&interval, cgroup)));
+    for (ours_ns, kernel_ns) in ours_ns.into_iter().zip(kernel_ns) {
+        // The kernel itself notes the move at its next tick.
+        let off = ours_ns.abs_diff(kernel_ns);
+        assert!(off < 20_000_000, "eBPF {ours_ns} ns, kernel {kernel_ns} ns");
+    }
+}
+
+#[test]
 fn a_cpu_that_goes_and_comes_back_is_followed() {
     let switch = CpuSwitch::of_last();
     let mut usage = load_with(&Options {

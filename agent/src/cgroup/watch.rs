@@ -28,9 +28,14 @@ const MAX_WATCHES: usize = 32_768;
 pub enum Purpose {
     /// The names of cgroups.
     Names,
+    /// Also that something was moved into one.
+    NamesAndMoves,
     /// Also the CPU time of containers, pods and exec groups when their last process ends.
     LastTimes,
 }
+
+/// What is done when something was moved between cgroups.
+pub type OnMove = Box<dyn Fn() + Send>;
 
 /// Watches the trees until it is dropped.
 pub struct CgroupWatch {
@@ -84,11 +89,18 @@ impl CgroupWatch {
     /// they are asked for.
     #[must_use]
     pub fn start(hierarchies: Hierarchies, purpose: Purpose) -> Self {
+        Self::start_telling(hierarchies, purpose, Box::new(|| {}))
+    }
+
+    /// As [`CgroupWatch::start`]; with [`Purpose::NamesAndMoves`] the thread calls `on_move` as soon as processes
+    /// or threads were moved to a cgroup, once for several that come together.
+    #[must_use]
+    pub fn start_telling(hierarchies: Hierarchies, purpose: Purpose, on_move: OnMove) -> Self {
         let trees = Trees::new(hierarchies.clone(), purpose, MAX_WATCHES);
         let inotify = trees.inotify();
         let trees = Arc::new(Mutex::new(trees));
         let thread = inotify.and_then(|inotify| {
-            spawn(inotify, trees.clone())
+            spawn(inotify, trees.clone(), on_move)
                 .inspect_err(|error| {
                     warn!("cgroups are looked at once an interval only: no thread: {error}");
                 })
@@ -184,15 +196,16 @@ impl fmt::Debug for CgroupWatch {
 fn spawn(
     inotify: Arc<OwnedFd>,
     trees: Arc<Mutex<Trees>>,
+    on_move: OnMove,
 ) -> std::io::Result<(OwnedFd, JoinHandle<()>)> {
     let stop = eventfd(0, EventfdFlags::CLOEXEC)?;
     let stopped = stop.try_clone()?;
     let thread = std::thread::Builder::new().name("cgroup-watch".into());
-    let thread = thread.spawn(move || follow(&inotify, &stopped, &trees))?;
+    let thread = thread.spawn(move || follow(&inotify, &stopped, &trees, &on_move))?;
     Ok((stop, thread))
 }
 
-fn follow(inotify: &OwnedFd, stopped: &OwnedFd, trees: &Mutex<Trees>) {
+fn follow(inotify: &OwnedFd, stopped: &OwnedFd, trees: &Mutex<Trees>, on_move: &OnMove) {
     loop {
         let mut files = [
             PollFd::new(inotify, PollFlags::IN),
@@ -206,7 +219,14 @@ fn follow(inotify: &OwnedFd, stopped: &OwnedFd, trees: &Mutex<Trees>) {
                 return;
             }
         }
-        trees.lock().unwrap_or_else(PoisonError::into_inner).pump();
+        let has_moved = {
+            let mut trees = trees.lock().unwrap_or_else(PoisonError::into_inner);
+            trees.pump();
+            trees.take_moved()
+        };
+        if has_moved {
+            on_move();
+        }
     }
 }
 

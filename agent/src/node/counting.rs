@@ -51,7 +51,10 @@ impl Counting {
             };
             match EbpfUsage::load(&options) {
                 Ok(ebpf) => {
-                    let cgroups = CgroupWatch::start(hierarchies, Purpose::Names);
+                    let flush = ebpf.flush();
+                    let on_move = Box::new(move || flush.after_move());
+                    let cgroups =
+                        CgroupWatch::start_telling(hierarchies, Purpose::NamesAndMoves, on_move);
                     return Ok((Self::new(Box::new(ebpf), None), Arc::new(cgroups)));
                 }
                 Err(error) if config.usage == UsageSource::Ebpf => {

@@ -6,6 +6,7 @@
 mod btf;
 mod counters;
 mod error;
+mod flush;
 mod load;
 mod sys;
 mod topology;
@@ -14,12 +15,11 @@ use std::collections::HashMap;
 use std::mem;
 use std::os::fd::AsFd as _;
 use std::path::Path;
+use std::sync::Arc;
 
 use agent_ebpf::{CpuTime, EVENTS, TaskKey, TaskTime, parity};
 use aya::Ebpf;
 use aya::maps::{Array, MapData, PerCpuArray};
-use aya::programs::{ProgramError, RawTracePoint};
-use aya::{RawTracePointRunOptions, TestRun as _};
 
 use crate::causes::with_causes;
 
@@ -30,6 +30,7 @@ use super::{CgroupRef, Events, PackageTime, Usage, UsageError, UsageInterval, Us
 
 pub use self::counters::Counters;
 pub use self::error::LoadError;
+pub use self::flush::Flush;
 pub use agent_ebpf::DEFAULT_TASKS;
 
 const NAME: &str = "ebpf";
@@ -63,7 +64,9 @@ impl<'a> Options<'a> {
 
 /// The loaded programs and their maps; dropping it removes them from the kernel.
 pub struct EbpfUsage {
+    /// They leave the kernel with it.
     programs: Ebpf,
+    flush: Arc<Flush>,
     window_map: Array<MapData, u64>,
     slots: PerCpuArray<MapData, Slot>,
     packages: Array<MapData, u32>,
@@ -113,13 +116,14 @@ impl EbpfUsage {
     /// Begins a window and has every online CPU enter it. It may be repeated after it failed.
     fn begin(&mut self, window: u64) -> Result<(), UsageError> {
         self.window_map.set(0, window, 0).map_err(failed)?;
-        let missing = || failed(ProgramError::NotLoaded);
-        let flush = self.programs.program(load::FLUSH).ok_or_else(missing)?;
-        let flush: &RawTracePoint = flush.try_into().map_err(failed)?;
-        for &cpu in self.cpus.online() {
-            flush_cpu(flush, cpu).map_err(failed)?;
-        }
-        Ok(())
+        let flushed = self.flush.run(self.cpus.online());
+        flushed.map_err(|error| failed(Named("BPF_PROG_TEST_RUN", error)))
+    }
+
+    /// For whoever learns that tasks are moved between cgroups.
+    #[must_use]
+    pub fn flush(&self) -> Arc<Flush> {
+        self.flush.clone()
     }
 
     /// Takes up CPUs that came online; their packages count from the next window on.
@@ -219,22 +223,6 @@ fn unaccounted_ns(cpus: &[CpuWindow], rows: &[UsageRow]) -> u64 {
     let tasks_ns: u64 = cpus.iter().map(|cpu| cpu.time.tasks_ns).sum();
     let rows_ns: u64 = rows.iter().map(|row| row.cpu_ns).sum();
     missing_ns.sum::<u64>() + tasks_ns.abs_diff(rows_ns)
-}
-
-/// Has one CPU leave its window. A CPU that went offline meanwhile is done already.
-fn flush_cpu(flush: &RawTracePoint, cpu: u32) -> Result<(), ProgramError> {
-    let on_cpu = RawTracePointRunOptions {
-        cpu: Some(cpu),
-        ..RawTracePointRunOptions::new()
-    };
-    match flush.test_run(on_cpu) {
-        Err(ProgramError::SyscallError(error))
-            if error.io_error.raw_os_error() == Some(libc::ENXIO) =>
-        {
-            Ok(())
-        }
-        result => result.map(drop),
-    }
 }
 
 /// The CPUs' time that is in no row, by package.

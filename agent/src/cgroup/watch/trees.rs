@@ -31,6 +31,9 @@ const MAX_UNKNOWN: usize = 50_000;
 /// Groups that ended and whose times nobody has asked for, at most.
 const MAX_ENDED: usize = 50_000;
 
+/// Files that something is moved by: whole processes, threads, and both on v1.
+const MEMBERS: [&str; 3] = ["cgroup.procs", "cgroup.threads", "tasks"];
+
 /// What happens to the directories in one.
 const CHANGES: WatchFlags = WatchFlags::CREATE
     .union(WatchFlags::DELETE)
@@ -53,6 +56,7 @@ pub(super) struct Trees {
     is_complete: bool,
     has_warned: bool,
     overflows: u64,
+    has_moved: bool,
 }
 
 #[derive(Debug, Default)]
@@ -85,6 +89,7 @@ impl Trees {
             is_complete: false,
             has_warned: false,
             overflows: 0,
+            has_moved: false,
         };
         match Queue::new(max_watches) {
             Ok(queue) => trees.queue = Some(queue),
@@ -177,6 +182,11 @@ impl Trees {
         indexes.flat_map(Index::owners).cloned().collect()
     }
 
+    /// Whether something was moved to a cgroup since the last call.
+    pub(super) fn take_moved(&mut self) -> bool {
+        mem::take(&mut self.has_moved)
+    }
+
     /// Groups that have gone since the last call.
     pub(super) fn take_ended(&mut self) -> Vec<Ended> {
         self.pump();
@@ -204,6 +214,7 @@ impl Trees {
             return;
         }
         if !event.flags.contains(ReadFlags::ISDIR) {
+            self.has_moved |= MEMBERS.contains(&&*event.name);
             return;
         }
         let path = format!("{}/{}", watched.path, event.name);
@@ -284,7 +295,11 @@ impl Trees {
             ..Watches::default()
         });
         if watches.directory.is_none() {
-            watches.directory = self.watch(&directory, CHANGES, hierarchy, &path, false);
+            let flags = match self.purpose {
+                Purpose::NamesAndMoves => CHANGES.union(WatchFlags::MODIFY),
+                Purpose::Names | Purpose::LastTimes => CHANGES,
+            };
+            watches.directory = self.watch(&directory, flags, hierarchy, &path, false);
         }
         let wants_time = self.purpose == Purpose::LastTimes && hierarchy == Hierarchy::Unified;
         if wants_time && watches.events.is_none() && owner_of_topmost(&path).is_some() {

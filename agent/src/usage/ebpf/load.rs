@@ -1,6 +1,8 @@
 //! Loads the programs, after asking whether this process and kernel can.
 
 use std::fs;
+use std::os::fd::AsFd as _;
+use std::sync::Arc;
 
 use agent_ebpf::{EVENTS, SETTINGS, Settings};
 use aya::maps::{Map, MapData, MapError};
@@ -11,6 +13,7 @@ use rustix::process::{Resource, Rlimit, setrlimit};
 
 use super::counters::OpenCounters;
 use super::error::{LoadError, NO_MEMLOCK_FROM, from_ebpf, from_program, other};
+use super::flush::Flush;
 use super::sys::{Batch, FixedSettings};
 use super::topology::Cpus;
 use super::{EbpfUsage, Options, btf};
@@ -38,7 +41,7 @@ const FEW_TASKS: u32 = 8192;
 /// Program and tracepoint.
 const ATTACHED: [(&str, &str); 2] = [("switch", "sched_switch"), ("exec", "sched_process_exec")];
 /// Run on demand only.
-pub(super) const FLUSH: &str = "flush";
+const FLUSH: &str = "flush";
 
 /// A kernel's version: major, minor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -102,6 +105,9 @@ fn load_object(
         loader.map_max_entries(map, tasks);
     }
     let mut programs = loader.load(object).map_err(|e| from_ebpf(e, kernel))?;
+    let flush = load_program(&mut programs, FLUSH)?;
+    let flush = flush.fd().map_err(|e| from_program(e, FLUSH))?;
+    let flush = flush.as_fd().try_clone_to_owned().map_err(other)?;
     let [cycles, instructions, misses] = EVENT_MAPS;
     let mut usage = EbpfUsage {
         window_map: map(&mut programs, "WINDOW")?,
@@ -124,26 +130,28 @@ fn load_object(
         rows: Vec::new(),
         named_ns: Vec::new(),
         windows: Vec::new(),
+        flush: Arc::new(Flush::new(flush)),
         programs,
     };
-    start(&mut usage)?;
-    Ok(usage)
-}
-
-fn start(usage: &mut EbpfUsage) -> Result<(), LoadError> {
+    // Programs run from here on; the maps have to be filled before.
     if let Some(counters) = &usage.counters {
         counters.put(&usage.event_maps).map_err(other)?;
     }
     usage.set_packages().map_err(other)?;
-    load_program(&mut usage.programs, FLUSH)?;
+    attach(&mut usage.programs)?;
+    let window = usage.window;
+    usage.begin(window).map_err(other)?;
+    Ok(usage)
+}
+
+fn attach(programs: &mut Ebpf) -> Result<(), LoadError> {
     for (name, tracepoint) in ATTACHED {
-        let program = load_program(&mut usage.programs, name)?;
+        let program = load_program(programs, name)?;
         program
             .attach(tracepoint)
             .map_err(|e| from_program(e, name))?;
     }
-    let window = usage.window;
-    usage.begin(window).map_err(other)
+    Ok(())
 }
 
 fn check_kernel(release: &str) -> Result<Kernel, LoadError> {

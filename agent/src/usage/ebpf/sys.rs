@@ -19,6 +19,10 @@ const LOOKUP_AND_DELETE_BATCH: libc::c_int = 25;
 /// `BPF_MAP_UPDATE_ELEM` of the same.
 const UPDATE_ELEM: libc::c_int = 2;
 
+/// `BPF_PROG_TEST_RUN` of the same, and its flag to choose the CPU.
+const TEST_RUN: libc::c_int = 10;
+const ON_CPU: u32 = 1;
+
 /// `PERF_FLAG_FD_CLOEXEC`.
 const CLOSE_ON_EXEC: libc::c_ulong = 8;
 
@@ -68,6 +72,45 @@ pub(super) fn open_perf_event(kind: u32, config: u64, cpu: u32) -> io::Result<Ow
     }
     // SAFETY: the call gave it to us alone.
     Ok(unsafe { OwnedFd::from_raw_fd(fd as libc::c_int) })
+}
+
+/// Runs a program on one CPU, interrupting what runs there.
+pub(super) fn run_on_cpu(program: BorrowedFd<'_>, cpu: u32) -> io::Result<()> {
+    /// The `test` part of `union bpf_attr`, as of 5.10.
+    #[repr(C)]
+    #[derive(Default)]
+    struct TestAttr {
+        program_fd: u32,
+        result: u32,
+        data_sizes: [u32; 2],
+        data: [u64; 2],
+        repeat: u32,
+        duration: u32,
+        context_sizes: [u32; 2],
+        context: [u64; 2],
+        flags: u32,
+        cpu: u32,
+    }
+    let mut attr = TestAttr {
+        program_fd: program.as_raw_fd().cast_unsigned(),
+        flags: ON_CPU,
+        cpu,
+        ..TestAttr::default()
+    };
+    // SAFETY: the record outlives the call, and has no pointers in it.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_bpf,
+            TEST_RUN,
+            &raw mut attr,
+            size_of::<TestAttr>(),
+        )
+    };
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }
 
 /// Puts an open file into an array of them.
