@@ -366,7 +366,7 @@ fn a_process_that_is_moved_while_it_runs_is_charged_to_where_it_ran() {
     };
     wait_until_used(&from, before_ns + 200_000_000);
     fs::write(to.path.join("cgroup.procs"), shell.id().to_string()).unwrap();
-    usage.flush().after_move();
+    assert_eq!(usage.flush().after_move(), None);
     wait_until_used(&to, 100_000_000);
     let interval = usage.read().unwrap();
     assert_conserved(&usage, &interval);

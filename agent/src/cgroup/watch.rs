@@ -9,8 +9,9 @@ use std::fmt;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
-use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use tracing::warn;
 
 use self::trees::Trees;
@@ -34,8 +35,8 @@ pub enum Purpose {
     LastTimes,
 }
 
-/// What is done when something was moved between cgroups.
-pub type OnMove = Box<dyn Fn() + Send>;
+/// What is done when something was moved between cgroups; where it could not be done yet, when to try again.
+pub type OnMove = Box<dyn Fn() -> Option<Duration> + Send>;
 
 /// Watches the trees until it is dropped.
 pub struct CgroupWatch {
@@ -89,7 +90,7 @@ impl CgroupWatch {
     /// they are asked for.
     #[must_use]
     pub fn start(hierarchies: Hierarchies, purpose: Purpose) -> Self {
-        Self::start_telling(hierarchies, purpose, Box::new(|| {}))
+        Self::start_telling(hierarchies, purpose, Box::new(|| None))
     }
 
     /// As [`CgroupWatch::start`]; with [`Purpose::NamesAndMoves`] the thread calls `on_move` as soon as processes
@@ -206,12 +207,13 @@ fn spawn(
 }
 
 fn follow(inotify: &OwnedFd, stopped: &OwnedFd, trees: &Mutex<Trees>, on_move: &OnMove) {
+    let mut again = None;
     loop {
         let mut files = [
             PollFd::new(inotify, PollFlags::IN),
             PollFd::new(stopped, PollFlags::IN),
         ];
-        match poll(&mut files, None) {
+        match poll(&mut files, again.as_ref()) {
             Ok(_) if !files[1].revents().is_empty() => return,
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => {
@@ -224,8 +226,8 @@ fn follow(inotify: &OwnedFd, stopped: &OwnedFd, trees: &Mutex<Trees>, on_move: &
             trees.pump();
             trees.take_moved()
         };
-        if has_moved {
-            on_move();
+        if has_moved || again.is_some() {
+            again = on_move().and_then(|wait| Timespec::try_from(wait).ok());
         }
     }
 }

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use wire::{Energy, apportion};
 
+use self::busy::BusySource;
 use self::groups::{Groups, Used};
 use self::processes::Processes;
 use super::proc_stat::{BusyTime, ticks};
@@ -21,6 +22,7 @@ use crate::cgroup::watch::{CgroupWatch, Purpose};
 use crate::cgroup::{Owner, owner};
 use crate::sensor::boottime_ns;
 
+mod busy;
 mod groups;
 mod processes;
 
@@ -29,6 +31,7 @@ mod processes;
 pub struct Accounting {
     proc_root: PathBuf,
     cgroups: Arc<CgroupWatch>,
+    busy: BusySource,
     last: Totals,
     groups: Groups,
     processes: Processes,
@@ -48,11 +51,13 @@ impl Accounting {
     /// # Errors
     /// Where not even the node's own CPU time can be read.
     pub fn new(proc_root: &Path, hierarchies: Hierarchies) -> Result<Self, UsageError> {
-        let last = Totals::read(proc_root)?;
+        let busy = BusySource::find(proc_root, &hierarchies);
+        let last = Totals::read(proc_root, &busy)?;
         let cgroups = Arc::new(CgroupWatch::start(hierarchies, Purpose::LastTimes));
         let mut groups = Groups::default();
         groups.read(&cgroups);
         Ok(Self {
+            busy,
             last,
             groups,
             processes: Processes::find(proc_root),
@@ -74,7 +79,7 @@ impl Usage for Accounting {
     }
 
     fn read(&mut self) -> Result<UsageInterval, UsageError> {
-        let totals = Totals::read(&self.proc_root)?;
+        let totals = Totals::read(&self.proc_root, &self.busy)?;
         let used = self.groups.read(&self.cgroups);
         let processes = self.processes.read(ticks(self.last.boottime_ns));
         let busy_ns = totals.busy_ns.saturating_sub(self.last.busy_ns);
@@ -95,13 +100,11 @@ impl Usage for Accounting {
 }
 
 impl Totals {
-    /// From /proc/stat, which is the node's even where the cgroup trees that can be seen are not.
-    fn read(proc_root: &Path) -> Result<Self, UsageError> {
-        let busy = BusyTime::read(&proc_root.join("stat"))?;
+    fn read(proc_root: &Path, busy: &BusySource) -> Result<Self, UsageError> {
         Ok(Self {
             boottime_ns: boottime_ns(),
-            busy_ns: busy.ns(),
-            cpus: busy.cpus,
+            busy_ns: busy.read_ns()?,
+            cpus: BusyTime::read(&proc_root.join("stat"))?.cpus,
         })
     }
 }

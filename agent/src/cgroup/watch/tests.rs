@@ -162,7 +162,7 @@ fn a_walk_at_the_limit_loses_no_watch() {
 }
 
 #[test]
-fn with_all_watched_an_unknown_id_costs_nothing() {
+fn fault_06_an_unknown_container_is_not_asked_for_again_and_again() {
     let tree = tempfile::tempdir().unwrap();
     let mut trees = trees(&tree, 100);
     trees.begin_round();
