@@ -2,9 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use rustix::time::{ClockId, clock_gettime};
-
-use crate::sensor::boottime_ns;
+use crate::sensor::{awake_ns, boottime_ns};
 
 /// Wall time may drift this far from its anchor (by slewing) before the stamps follow. A step is followed at
 /// once; either way the lengths of intervals are not touched.
@@ -33,9 +31,7 @@ impl Clock {
         let unix = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
-        let awake = clock_gettime(ClockId::Monotonic);
-        let awake_ns = awake.tv_sec as u64 * 1_000_000_000 + awake.tv_nsec as u64;
-        self.moment(boottime_ns(), awake_ns, unix.as_millis() as i64)
+        self.moment(boottime_ns(), awake_ns(), unix.as_millis() as i64)
     }
 
     pub(crate) fn moment(&mut self, boottime_ns: u64, awake_ns: u64, unix_ms: i64) -> Moment {

@@ -127,10 +127,15 @@ impl IdlePower {
     fn update(&mut self) {
         (self.watts, self.origin) = match self.envelope.idle_watts() {
             Some(watts) => (watts, Origin::Learned),
-            // The model may be wrong, but nothing draws more idle than it did at all.
+            // The model may be wrong, but nothing draws more idle than it did at all. What was learned once stays
+            // after a week that was never quiet.
             None => {
                 let lowest = self.envelope.lowest_watts().unwrap_or(f64::INFINITY);
-                (self.seed_watts.min(lowest), Origin::Seeded)
+                let known = match self.origin {
+                    Origin::Learned => self.watts,
+                    _ => self.seed_watts,
+                };
+                (known.min(lowest), self.origin)
             }
         };
     }

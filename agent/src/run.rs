@@ -105,7 +105,10 @@ fn split(
     let (recent, earlier) = sample.split_at(duration_ns);
     // A suspended machine draws next to nothing, and no idle power.
     let awake_ns = recent.elapsed_ns.saturating_sub(asleep_ns);
-    let is_whole = recent.is_known() && earlier.elapsed_ns == 0 && asleep_ns <= duration_ns / 100;
+    let is_whole = recent.is_known()
+        && earlier.elapsed_ns == 0
+        && asleep_ns <= duration_ns / 100
+        && !usage.is_late;
     if is_whole {
         let utilisation = usage.utilisation(package);
         state
@@ -159,14 +162,11 @@ pub async fn run(
         let end = clock.now();
         let record;
         let took;
-        (node, kept, record, took) = tokio::task::spawn_blocking(move || {
+        (node, record, took) = tokio::task::spawn_blocking(move || {
             let began = Instant::now();
             let record = measure(&mut node, start, end);
             let took = began.elapsed();
-            if let Some(file) = &mut kept {
-                file.keep(&node.zones, end.boottime_ns, stopping);
-            }
-            (node, kept, record, took)
+            (node, record, took)
         })
         .await?;
         start = end;
@@ -176,6 +176,14 @@ pub async fn run(
         if let Some((batcher, uplink)) = &mut outgoing {
             uplink.send(batcher.pack(&node, &record));
         }
+        // Last: a slow disk is not to keep back what was measured.
+        (node, kept) = tokio::task::spawn_blocking(move || {
+            if let Some(file) = &mut kept {
+                file.keep(&node.zones, end.boottime_ns, stopping);
+            }
+            (node, kept)
+        })
+        .await?;
     }
     Ok(())
 }

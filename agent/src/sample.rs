@@ -15,6 +15,9 @@ const MAX_PLAUSIBLE_WATTS: u64 = 4_000;
 /// its guests every second): two readings close together may have that much time between them.
 const COARSEST_NS: u64 = 1_000_000_000;
 
+/// A zone draws [`MAX_PLAUSIBLE_WATTS`] no longer than this, and [`MAX_SUSTAINED_WATTS`] after it.
+const PEAK_NS: u64 = 5_000_000_000;
+
 /// No machine draws more: the bound for counters without a range, which may be those of a whole machine.
 const MAX_MACHINE_WATTS: u64 = 100_000;
 
@@ -149,16 +152,21 @@ impl Sampler {
 
 fn difference(previous: Reading, current: Reading, range_uj: Option<u64>) -> Sample {
     let elapsed_ns = current.boottime_ns.saturating_sub(previous.boottime_ns);
+    // A suspended machine draws next to nothing: its time is no room for turns.
+    let awake_ns = current.awake_ns.saturating_sub(previous.awake_ns);
     let at_most = |watts: u64, ns: u64| u128::from(ns) * u128::from(watts) / 1000;
-    if range_uj
-        .is_some_and(|range_uj| longest_interval(range_uj).as_nanos() < u128::from(elapsed_ns))
+    if range_uj.is_some_and(|range_uj| longest_interval(range_uj).as_nanos() < u128::from(awake_ns))
     {
         return Sample::without_energy(Outcome::Reset);
     }
     let most = if range_uj.is_some() {
-        at_most(MAX_PLAUSIBLE_WATTS, elapsed_ns.max(COARSEST_NS))
+        // The one while a peak can last, the other after that: else any counter that starts again after a
+        // minute would have wrapped.
+        let peak_ns = awake_ns.clamp(COARSEST_NS, PEAK_NS);
+        at_most(MAX_PLAUSIBLE_WATTS, peak_ns)
+            + at_most(MAX_SUSTAINED_WATTS, awake_ns.saturating_sub(peak_ns))
     } else {
-        at_most(MAX_MACHINE_WATTS, elapsed_ns)
+        at_most(MAX_MACHINE_WATTS, awake_ns)
     };
     let (outcome, microjoules) = match current.counter_uj.checked_sub(previous.counter_uj) {
         Some(forward) => (Outcome::Sampled, Some(forward)),

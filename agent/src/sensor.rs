@@ -51,6 +51,20 @@ pub struct Reading {
     pub counter_uj: u64,
     /// CLOCK_BOOTTIME when it was read.
     pub boottime_ns: u64,
+    /// CLOCK_MONOTONIC then, which stands still while the machine is suspended.
+    pub awake_ns: u64,
+}
+
+impl Reading {
+    /// A counter as it was just read.
+    #[must_use]
+    pub fn now(counter_uj: u64) -> Self {
+        Self {
+            counter_uj,
+            boottime_ns: boottime_ns(),
+            awake_ns: awake_ns(),
+        }
+    }
 }
 
 /// Why a zone has no reading.
@@ -74,6 +88,13 @@ pub trait Sensor: Send {
 
     /// One reading per zone.
     fn read(&mut self) -> Vec<Result<Reading, SensorError>>;
+}
+
+/// Nanoseconds since boot, suspended time left out.
+#[must_use]
+pub fn awake_ns() -> u64 {
+    let now = clock_gettime(ClockId::Monotonic);
+    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }
 
 /// Nanoseconds since boot, suspended time included.

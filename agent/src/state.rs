@@ -17,6 +17,9 @@ use crate::node::ZoneState;
 /// Name of the file.
 pub const NAME: &str = "idle.json";
 
+/// Files that are set aside, at most.
+const BROKEN: u32 = 10;
+
 /// Written no more often than this.
 const PERIOD_NS: u64 = 300_000_000_000;
 
@@ -27,6 +30,8 @@ pub struct IdleFile {
     machine: Machine,
     written_ns: Option<u64>,
     failing: bool,
+    /// Of zones that are not there now, or do not learn: kept for a start at which they are and do.
+    others: Vec<KeptZone>,
 }
 
 impl IdleFile {
@@ -42,11 +47,12 @@ impl IdleFile {
         };
         let cannot = || format!("--spool-dir {} cannot be written", directory.display());
         fs::create_dir_all(directory).with_context(cannot)?;
-        let file = Self {
+        let mut file = Self {
             directory: directory.clone(),
             machine: machine(config),
             written_ns: None,
             failing: false,
+            others: Vec::new(),
         };
         // Not to be found out when there is something to lose.
         file.write_new(b"").with_context(cannot)?;
@@ -83,7 +89,8 @@ impl IdleFile {
                 envelope: state.idle.learned()?.clone(),
             })
         });
-        let kept = Kept::new(self.machine.clone(), zones.collect());
+        let zones = zones.chain(self.others.clone()).collect();
+        let kept = Kept::new(self.machine.clone(), zones);
         self.write_new(&kept.to_json()?)?;
         fs::rename(self.new_path(), self.path())?;
         fs::File::open(&self.directory)?.sync_all()
@@ -95,7 +102,7 @@ impl IdleFile {
         new.sync_all()
     }
 
-    fn restore(&self, zones: &mut [ZoneState]) {
+    fn restore(&mut self, zones: &mut [ZoneState]) {
         let path = self.path();
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
@@ -103,13 +110,21 @@ impl IdleFile {
             Err(error) => return self.set_aside(&error.to_string()),
         };
         match Kept::from_json(&bytes, &self.machine) {
-            Ok(kept) => give_back(kept, zones),
+            Ok(kept) => self.others = give_back(kept, zones),
             Err(reason) => self.set_aside(&reason),
         }
     }
 
     fn set_aside(&self, reason: &str) {
-        let (path, broken) = (self.path(), self.directory.join(format!("{NAME}.broken")));
+        let path = self.path();
+        // What was set aside before may be what somebody wants back.
+        let names = (1..BROKEN).map(|number| format!("{NAME}.broken.{number}"));
+        let names = [format!("{NAME}.broken")].into_iter().chain(names);
+        let mut places = names.map(|name| self.directory.join(name));
+        let is_free = |place: &PathBuf| !place.exists();
+        let broken = places
+            .find(is_free)
+            .unwrap_or_else(|| self.directory.join(format!("{NAME}.broken")));
         let moved = fs::rename(&path, &broken);
         let place = match moved {
             Ok(()) => format!("set aside as {}", broken.display()),
@@ -128,15 +143,19 @@ impl IdleFile {
     }
 }
 
-/// Zones are known by their name and by where they are read.
-fn give_back(kept: Kept, zones: &mut [ZoneState]) {
+/// Zones are known by their name and by where they are read. Returns what no zone takes that learns.
+fn give_back(kept: Kept, zones: &mut [ZoneState]) -> Vec<KeptZone> {
+    let mut others = Vec::new();
     for old in kept.zones {
         let is_it =
             |state: &&mut ZoneState| state.zone.name == old.name && state.zone.source == old.source;
-        if let Some(state) = zones.iter_mut().find(is_it) {
-            state.idle.restore(old.envelope);
+        let found = zones.iter_mut().find(is_it);
+        match found.filter(|state| state.idle.learned().is_some()) {
+            Some(state) => state.idle.restore(old.envelope),
+            None => others.push(old),
         }
     }
+    others
 }
 
 fn machine(config: &Config) -> Machine {

@@ -64,6 +64,8 @@ pub struct UsageInterval {
     /// Time by which the counter's own parts do not add up to the time that passed, CPU by CPU; 0 unless it is
     /// wrong.
     pub unaccounted_ns: u64,
+    /// Reads before this one failed: it may be of more time than the interval.
+    pub is_late: bool,
 }
 
 /// CPU time of one package that is in no row.

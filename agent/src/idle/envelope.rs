@@ -111,10 +111,16 @@ impl Envelope {
             .filter(|point| point.utilisation - first.utilisation >= MIN_RUN)
             .map(|point| (point.watts - first.watts) / (point.utilisation - first.utilisation));
         // The flattest way from the leftmost point to another is the lower hull's first edge.
-        let slope = slopes.reduce(f64::min).unwrap_or(0.0);
-        let least = LEAST_PART * self.lowest_watts()?;
+        let slope = slopes.reduce(f64::min);
+        // Where no slope can be told, a node that always does something does not show what it does for nothing.
+        if slope.is_none() && first.utilisation >= MIN_RUN {
+            return None;
+        }
+        let slope = slope.unwrap_or(0.0);
+        let lowest = self.lowest_watts()?;
+        let least = LEAST_PART * lowest;
         let at_zero = first.watts - slope * first.utilisation;
-        Some(at_zero.max(least).min(lowest_quiet))
+        Some(at_zero.max(least).min(lowest_quiet).min(lowest))
     }
 
     /// The lowest power that counts, at any utilisation.
@@ -311,10 +317,24 @@ mod tests {
             }
             let idle = envelope.idle_watts().unwrap();
             assert!(
-                (LEAST_PART * f64::min(left, right)..=left).contains(&idle),
+                (LEAST_PART * f64::min(left, right)..=f64::min(left, right)).contains(&idle),
                 "{idle}"
             );
         }
+    }
+
+    #[test]
+    fn a_node_that_always_does_something_does_not_teach_that_as_idle() {
+        let mut envelope = Envelope::default();
+        for _ in 0..1000 {
+            envelope.observe(STEP_NS, Some((60.0, 0.17)));
+        }
+        assert_eq!(envelope.idle_watts(), None);
+        // A second load tells what comes with load: 60 W at 17 %, 100 W at 51 %.
+        for _ in 0..1000 {
+            envelope.observe(STEP_NS, Some((100.0, 0.51)));
+        }
+        assert!((envelope.idle_watts().unwrap() - 40.0).abs() < 1e-9);
     }
 
     #[test]

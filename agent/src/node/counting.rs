@@ -12,12 +12,17 @@ use crate::usage::accounting::Accounting;
 use crate::usage::ebpf::{EbpfUsage, Options};
 use crate::usage::{Usage, UsageInterval};
 
+/// After a read that failed: eBPF's may already have begun the next window, which is then the long one.
+const LATE_READS: u32 = 2;
+
 /// The chosen counter of CPU time.
 pub struct Counting {
     usage: Box<dyn Usage>,
     /// Why eBPF does not count, where it was wanted.
     without_ebpf: Option<String>,
     failing: bool,
+    /// Reads to come that may be of more than their interval.
+    late: u32,
     sums: CpuSums,
 }
 
@@ -78,6 +83,7 @@ impl Counting {
             usage,
             without_ebpf,
             failing: false,
+            late: 0,
             sums: CpuSums::default(),
         }
     }
@@ -110,7 +116,13 @@ impl Counting {
             warn!("{error}; until it can, all active energy is booked to the system");
         }
         self.failing = usage.is_err();
-        let usage = usage.unwrap_or_default();
+        if self.failing {
+            self.late = LATE_READS;
+            return UsageInterval::default();
+        }
+        let mut usage = usage.unwrap_or_default();
+        usage.is_late = self.late > 0;
+        self.late = self.late.saturating_sub(1);
         if usage.unaccounted_ns > 0 && self.sums.unaccounted_ns == 0 {
             error!(
                 "{} ns of CPU time do not add up; see hxmlops_agent_cpu_seconds_total, and report this",

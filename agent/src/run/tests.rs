@@ -118,6 +118,7 @@ impl Step {
             by_package: self.by_package,
             has_events: self.has_events,
             unaccounted_ns: 0,
+            is_late: false,
         }
     }
 
@@ -186,6 +187,7 @@ impl Simulation {
             Fate::Good | Fate::Restart => Ok(Reading {
                 counter_uj: self.counters[zone].shown_uj,
                 boottime_ns: self.boottime_ms * 1_000_000,
+                awake_ns: self.awake_ms * 1_000_000,
             }),
         }
     }

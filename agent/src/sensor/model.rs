@@ -12,10 +12,9 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use procfs_core::{CpuInfo, FromBufRead, FromRead};
-use rustix::time::{ClockId, clock_gettime};
 use wire::v1::Basis;
 
-use super::{IdleSource, Reading, Sensor, SensorError, Zone, boottime_ns};
+use super::{IdleSource, Reading, Sensor, SensorError, Zone, awake_ns, boottime_ns};
 use crate::usage::proc_stat::BusyTime;
 
 /// Watts of memory per GB (10^9 bytes), whatever it does.
@@ -169,8 +168,8 @@ impl Sensor for Model {
         let busy = BusyTime::read(&self.stat);
         let boottime_ns = boottime_ns();
         // A suspended machine draws next to nothing, and this clock stands still with it.
-        let up = clock_gettime(ClockId::Monotonic);
-        let up_seconds = up.tv_sec as f64 + up.tv_nsec as f64 / 1e9;
+        let awake_ns = awake_ns();
+        let up_seconds = awake_ns as f64 / 1e9;
         match busy {
             Ok(busy) => self
                 .counters_uj(up_seconds, busy.seconds())
@@ -178,6 +177,7 @@ impl Sensor for Model {
                     Ok(Reading {
                         counter_uj,
                         boottime_ns,
+                        awake_ns,
                     })
                 })
                 .into(),

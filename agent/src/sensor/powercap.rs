@@ -10,9 +10,7 @@ use tracing::warn;
 use wire::v1::Basis;
 
 use super::model::Machine;
-use super::{
-    IdleSource, Reading, Sensor, SensorError, Zone, boottime_ns, read_number, read_trimmed,
-};
+use super::{IdleSource, Reading, Sensor, SensorError, Zone, read_number, read_trimmed};
 
 /// All RAPL zones below one powercap directory.
 #[derive(Debug)]
@@ -63,13 +61,7 @@ impl Sensor for Powercap {
     }
 
     fn read(&mut self) -> Vec<Result<Reading, SensorError>> {
-        let read = |path: &PathBuf| {
-            let counter_uj = read_number(path)?;
-            Ok(Reading {
-                counter_uj,
-                boottime_ns: boottime_ns(),
-            })
-        };
+        let read = |path: &PathBuf| read_number(path).map(Reading::now);
         self.counters.iter().map(read).collect()
     }
 }

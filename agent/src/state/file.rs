@@ -24,7 +24,7 @@ pub(super) struct Machine {
 }
 
 /// One zone's figures.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct KeptZone {
     pub(super) name: String,
     pub(super) source: String,

@@ -35,6 +35,7 @@ fn file(directory: &Path, node: &str) -> IdleFile {
         },
         written_ns: None,
         failing: false,
+        others: Vec::new(),
     }
 }
 
@@ -69,6 +70,34 @@ fn what_was_learned_outlives_the_agent_zone_by_zone() {
         "another sensor's figures are not taken over"
     );
     assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn a_start_without_a_zone_does_not_lose_what_was_learned_of_it() {
+    let directory = learned();
+    let mut others = zones("/b");
+    let mut once = file(directory.path(), "n1");
+    once.restore(&mut others);
+    once.keep(&others, 0, true);
+    let mut configured = zones("/a");
+    configured[0].idle.configure(7.0);
+    let mut again = file(directory.path(), "n1");
+    again.restore(&mut configured);
+    again.keep(&configured, 0, true);
+    let learned = (30.0, Origin::Learned);
+    assert_eq!(restored(directory.path(), "n1", "/a"), [learned, SEED]);
+}
+
+#[test]
+fn what_is_set_aside_is_not_overwritten() {
+    let directory = learned();
+    let good = fs::read_to_string(directory.path().join(NAME)).unwrap();
+    restored(directory.path(), "n2", "/a");
+    fs::write(directory.path().join(NAME), "{").unwrap();
+    restored(directory.path(), "n2", "/a");
+    let aside = |name: &str| fs::read_to_string(directory.path().join(name)).unwrap();
+    assert_eq!(aside("idle.json.broken"), good);
+    assert_eq!(aside("idle.json.broken.1"), "{");
 }
 
 #[test]

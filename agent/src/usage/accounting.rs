@@ -95,6 +95,7 @@ impl Usage for Accounting {
             by_package: false,
             has_events: false,
             unaccounted_ns: 0,
+            is_late: false,
         })
     }
 }

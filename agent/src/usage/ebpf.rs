@@ -194,6 +194,7 @@ impl Usage for EbpfUsage {
             by_package: true,
             has_events: self.counters.is_some(),
             unaccounted_ns: unaccounted_ns(&self.windows, &rows),
+            is_late: false,
             rows,
         })
     }
