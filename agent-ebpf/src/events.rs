@@ -42,20 +42,25 @@ impl Counted {
         }
         slot.events_ns = now;
         slot.events_armed = u64::from(is_due || forced);
-        let events = [
-            delta(&CYCLES, &mut slot.events[0]),
-            delta(&INSTRUCTIONS, &mut slot.events[1]),
-            delta(&MISSES, &mut slot.events[2]),
-        ];
+        let cycles = delta(&CYCLES, &mut slot.events[0]);
+        let instructions = delta(&INSTRUCTIONS, &mut slot.events[1]);
+        let misses = delta(&MISSES, &mut slot.events[2]);
+        let (Some(cycles), Some(instructions), Some(misses)) = (cycles, instructions, misses)
+        else {
+            return Self::NOTHING;
+        };
         if ran_ns < span_ns / 10 * 9 {
             return Self::NOTHING;
         }
-        Self { span_ns, events }
+        Self {
+            span_ns,
+            events: [cycles, instructions, misses],
+        }
     }
 }
 
 #[inline(always)]
-fn delta(events: &PerfEventArray<u32>, last: &mut u64) -> u64 {
+fn delta(events: &PerfEventArray<u32>, last: &mut u64) -> Option<u64> {
     let mut value = bpf_perf_event_value {
         counter: 0,
         enabled: 0,
@@ -70,13 +75,13 @@ fn delta(events: &PerfEventArray<u32>, last: &mut u64) -> u64 {
         )
     };
     if result != 0 {
-        return 0;
+        return None;
     }
     let before = *last;
     *last = value.counter;
-    // The first count of a CPU is no difference.
+    // The first count is no difference, nor is that of a counter that was opened again.
     if before == 0 || value.counter < before {
-        return 0;
+        return None;
     }
-    value.counter - before
+    Some(value.counter - before)
 }

@@ -28,13 +28,6 @@ use aya_ebpf::programs::RawTracePointContext;
 
 use self::events::Counted;
 
-const NOBODY: TaskKey = TaskKey {
-    tgid: 0,
-    package: 0,
-    cgroup_id: 0,
-    cgroup_set: 0,
-};
-
 /// Read-only data that the loader fills in; named after [`agent_ebpf::SETTINGS`].
 #[unsafe(no_mangle)]
 static SETTINGS_2: Settings = Settings {
@@ -88,7 +81,7 @@ fn account(goes_on: bool) {
     let window = unsafe { core::ptr::read_volatile(window) };
     let slot = unsafe { &mut *slot };
     let now = unsafe { bpf_ktime_get_ns() };
-    let counted = if settings().count_events == 0 {
+    let counted = if setting!(count_events) == 0 {
         Counted::NOTHING
     } else {
         let last_switch_ns = slot.time[parity(slot.window)].end_ns;
@@ -100,6 +93,7 @@ fn account(goes_on: bool) {
     if slot.window != window {
         slot.window = window;
         slot.package = package();
+        slot.running.package = slot.package as u32;
         slot.time[parity(window)] = CpuTime {
             start_ns: now,
             end_ns: now,
@@ -111,16 +105,16 @@ fn account(goes_on: bool) {
 #[inline(always)]
 fn charge(slot: &mut CpuSlot, now: u64, counted: &Counted, goes_on: bool) {
     let current = current_key(slot);
-    // A task that was moved since the last flush, which follows every move, has only just been moved.
+    // A task that was moved since the last flush has only just been moved, where a flush follows each move.
     let key = if slot.running.tgid == 0 {
         current
     } else {
         Some(slot.running)
     };
-    slot.running = match current {
-        Some(current) if goes_on => current,
-        _ => NOBODY,
-    };
+    match current {
+        Some(current) if goes_on => slot.running = current,
+        _ => slot.running.tgid = 0,
+    }
     let window = slot.window;
     let time = &mut slot.time[parity(window)];
     let ran_ns = now - time.end_ns;
@@ -151,11 +145,13 @@ fn package() -> u64 {
     PACKAGES.get(cpu).map_or(0, |package| u64::from(*package))
 }
 
-/// The compiler must not take the values for those of the source.
-#[inline(always)]
-fn settings() -> Settings {
-    unsafe { core::ptr::read_volatile(&raw const SETTINGS_2) }
+/// One of the settings: the compiler must not take the values for those of the source.
+macro_rules! setting {
+    ($name:ident) => {
+        unsafe { core::ptr::read_volatile(&raw const crate::SETTINGS_2.$name) }
+    };
 }
+use setting;
 
 #[unsafe(link_section = "license")]
 #[unsafe(no_mangle)]

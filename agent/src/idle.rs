@@ -130,12 +130,11 @@ impl IdlePower {
             // The model may be wrong, but nothing draws more idle than it did at all. What was learned once stays
             // after a week that was never quiet.
             None => {
-                let lowest = self.envelope.lowest_watts().unwrap_or(f64::INFINITY);
-                let known = match self.origin {
-                    Origin::Learned => self.watts,
-                    _ => self.seed_watts,
+                let (known, lowest) = match self.origin {
+                    Origin::Learned => (self.watts, self.envelope.lowest_watts()),
+                    _ => (self.seed_watts, self.envelope.lowest_seen_watts()),
                 };
-                (known.min(lowest), self.origin)
+                (known.min(lowest.unwrap_or(f64::INFINITY)), self.origin)
             }
         };
     }

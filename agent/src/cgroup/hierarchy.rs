@@ -119,15 +119,15 @@ impl Hierarchies {
 }
 
 /// Every directory below `root`, as (path below it, inode). What cannot be listed, or goes away while it is
-/// walked, is left out.
-pub fn walk(root: &Path, visit: &mut dyn FnMut(&str, u64)) {
-    walk_below(root, "", visit);
+/// walked, is left out; false where something could not be listed that may be there.
+pub fn walk(root: &Path, visit: &mut dyn FnMut(&str, u64)) -> bool {
+    walk_below(root, "", visit)
 }
 
 /// As [`walk`], of the directories below the cgroup at `path`.
-pub(super) fn walk_below(root: &Path, path: &str, visit: &mut dyn FnMut(&str, u64)) {
+pub(super) fn walk_below(root: &Path, path: &str, visit: &mut dyn FnMut(&str, u64)) -> bool {
     let directory = root.join(path.trim_start_matches('/'));
-    visit_below(&directory, &mut path.to_owned(), depth(path), visit);
+    visit_below(&directory, &mut path.to_owned(), depth(path), visit)
 }
 
 /// 0 of the root, 1 of what is in it.
@@ -140,10 +140,15 @@ fn visit_below(
     path: &mut String,
     depth: usize,
     visit: &mut dyn FnMut(&str, u64),
-) {
-    let Ok(entries) = fs::read_dir(directory) else {
-        return;
+) -> bool {
+    let entries = match fs::read_dir(directory) {
+        Ok(entries) => entries,
+        // It went away meanwhile, which is no fault.
+        Err(error) => {
+            return matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENODEV));
+        }
     };
+    let mut is_whole = true;
     for entry in entries.flatten() {
         if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             continue;
@@ -155,10 +160,11 @@ fn visit_below(
         path.push_str(name);
         visit(path, entry.ino());
         if depth < MAX_DEPTH {
-            visit_below(&directory.join(name), path, depth + 1, visit);
+            is_whole &= visit_below(&directory.join(name), path, depth + 1, visit);
         }
         path.truncate(length);
     }
+    is_whole
 }
 
 #[cfg(test)]

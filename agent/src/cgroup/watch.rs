@@ -36,12 +36,13 @@ pub enum Purpose {
 }
 
 /// What is done when something was moved between cgroups; where it could not be done yet, when to try again.
-pub type OnMove = Box<dyn Fn() -> Option<Duration> + Send>;
+pub type OnMove = Arc<dyn Fn() -> Option<Duration> + Send + Sync>;
 
 /// Watches the trees until it is dropped.
 pub struct CgroupWatch {
     hierarchies: Hierarchies,
     trees: Arc<Mutex<Trees>>,
+    on_move: OnMove,
     thread: Option<(OwnedFd, JoinHandle<()>)>,
 }
 
@@ -90,7 +91,7 @@ impl CgroupWatch {
     /// they are asked for.
     #[must_use]
     pub fn start(hierarchies: Hierarchies, purpose: Purpose) -> Self {
-        Self::start_telling(hierarchies, purpose, Box::new(|| None))
+        Self::start_telling(hierarchies, purpose, Arc::new(|| None))
     }
 
     /// As [`CgroupWatch::start`]; with [`Purpose::NamesAndMoves`] the thread calls `on_move` as soon as processes
@@ -101,7 +102,7 @@ impl CgroupWatch {
         let inotify = trees.inotify();
         let trees = Arc::new(Mutex::new(trees));
         let thread = inotify.and_then(|inotify| {
-            spawn(inotify, trees.clone(), on_move)
+            spawn(inotify, trees.clone(), on_move.clone())
                 .inspect_err(|error| {
                     warn!("cgroups are looked at once an interval only: no thread: {error}");
                 })
@@ -110,6 +111,7 @@ impl CgroupWatch {
         Self {
             hierarchies,
             trees,
+            on_move,
             thread,
         }
     }
@@ -124,9 +126,16 @@ impl CgroupWatch {
     /// forgotten some calls later.
     #[must_use]
     pub fn names(&self) -> Names<'_> {
-        let mut trees = self.trees();
-        trees.begin_round();
-        Names(trees)
+        let has_moved = {
+            let mut trees = self.trees();
+            trees.begin_round();
+            trees.take_moved()
+        };
+        // Taken here, a move does not wake the thread any more.
+        if has_moved {
+            (self.on_move)();
+        }
+        Names(self.trees())
     }
 
     /// Whether a cgroup has been seen and is not forgotten yet, by the thread or by who asked last.

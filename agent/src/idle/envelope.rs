@@ -129,6 +129,14 @@ impl Envelope {
         self.points().map(|point| point.watts).reduce(f64::min)
     }
 
+    /// The lowest power of the hour that runs, and of what counts: a first bound, from the first interval on.
+    #[must_use]
+    pub fn lowest_seen_watts(&self) -> Option<f64> {
+        let of_hour = self.hour.iter().filter_map(|lows| lows.0.first());
+        let watts = of_hour.map(|point| point.watts).chain(self.lowest_watts());
+        watts.reduce(f64::min)
+    }
+
     /// Whether the numbers can have come from [`Envelope::observe`], as those of a file may not.
     #[must_use]
     pub fn is_sound(&self) -> bool {

@@ -26,7 +26,7 @@ pub struct Counting {
     sums: CpuSums,
 }
 
-/// CPU time since the start, all CPUs together: the first three are the time that passed.
+/// CPU time since the start, all CPUs together; with eBPF the first three are the time that passed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CpuSums {
     /// Of processes.
@@ -57,7 +57,7 @@ impl Counting {
             match EbpfUsage::load(&options) {
                 Ok(ebpf) => {
                     let flush = ebpf.flush();
-                    let on_move = Box::new(move || flush.after_move());
+                    let on_move = Arc::new(move || flush.after_move());
                     let cgroups =
                         CgroupWatch::start_telling(hierarchies, Purpose::NamesAndMoves, on_move);
                     return Ok((Self::new(Box::new(ebpf), None), Arc::new(cgroups)));

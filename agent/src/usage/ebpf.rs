@@ -41,7 +41,7 @@ pub struct Options<'a> {
     /// Where sysfs is, for the CPUs' packages and the kernel's BTF.
     pub sys_root: &'a Path,
     /// How many keys (process, package, cgroup) may be seen between two reads ([`DEFAULT_TASKS`]); the kernel
-    /// takes about 130 bytes for each, twice.
+    /// takes about 160 bytes for each, twice.
     pub tasks: u32,
     /// What is counted beside time.
     pub counters: Counters,
@@ -74,6 +74,8 @@ pub struct EbpfUsage {
     tasks: [MapData; 2],
     event_maps: [MapData; EVENTS],
     counters: Option<OpenCounters>,
+    /// Some CPU has none.
+    counters_missing: bool,
     cpus: Cpus,
     notes: Vec<String>,
     /// The window that the next read closes.
@@ -116,6 +118,8 @@ impl EbpfUsage {
     /// Begins a window and has every online CPU enter it. It may be repeated after it failed.
     fn begin(&mut self, window: u64) -> Result<(), UsageError> {
         self.window_map.set(0, window, 0).map_err(failed)?;
+        // Only now: one that comes online later enters the new window by itself.
+        self.follow_cpus()?;
         let flushed = self.flush.run(self.cpus.online());
         flushed.map_err(|error| failed(Named("BPF_PROG_TEST_RUN", error)))
     }
@@ -128,14 +132,16 @@ impl EbpfUsage {
 
     /// Takes up CPUs that came online; their packages count from the next window on.
     fn follow_cpus(&mut self) -> Result<(), UsageError> {
-        if !self.cpus.refresh().map_err(failed)? {
+        if !self.cpus.refresh().map_err(failed)? && !self.counters_missing {
             return Ok(());
         }
+        self.set_packages()?;
         if let Some(counters) = &mut self.counters {
+            // What runs without them has no events; they are tried again at the next read.
             let followed = counters.follow(self.cpus.online(), &self.event_maps);
-            followed.map_err(|error| failed(Named("perf_event_open", error)))?;
+            self.counters_missing = followed.is_err();
         }
-        self.set_packages()
+        Ok(())
     }
 
     fn set_packages(&mut self) -> Result<(), UsageError> {
@@ -182,7 +188,6 @@ impl Usage for EbpfUsage {
 
     fn read(&mut self) -> Result<UsageInterval, UsageError> {
         let closing = self.window;
-        self.follow_cpus()?;
         self.begin(closing + 1)?;
         self.drain(closing)?;
         self.windows = self.times(closing)?;

@@ -244,7 +244,11 @@ impl Trees {
             if let Ok(metadata) = fs::metadata(&root) {
                 add("", metadata.ino());
             }
-            walk(&root, &mut add);
+            if !walk(&root, &mut add) {
+                // What was not listed may be there.
+                self.is_complete = false;
+                continue;
+            }
             for path in self.trees[hierarchy as usize].index.retain(&there) {
                 self.unwatch(hierarchy, &path);
             }
@@ -276,7 +280,9 @@ impl Trees {
         }
         self.add(hierarchy, path, metadata.ino());
         // What is made in it from now on is told, since it is watched.
-        walk_below(&root, path, &mut |path, id| self.add(hierarchy, path, id));
+        if !walk_below(&root, path, &mut |path, id| self.add(hierarchy, path, id)) {
+            self.is_complete = false;
+        }
     }
 
     fn add(&mut self, hierarchy: Hierarchy, path: &str, id: u64) {

@@ -17,10 +17,8 @@ const ROOT_INODE: u64 = 1;
 pub(super) enum BusySource {
     /// The root of the v1 hierarchy that accounts CPU time.
     Cpuacct(PathBuf),
-    /// `/proc/schedstat`: time that each CPU spent running tasks (the kernel's Documentation/scheduler/
-    /// sched-stats), where the kernel was built with it.
-    Schedstat(PathBuf),
-    /// `/proc/stat`.
+    /// `/proc/stat`. (/proc/schedstat is exact in another way: it counts a run when it is over, and only the CPUs
+    /// that are online.)
     Ticks(PathBuf),
 }
 
@@ -31,11 +29,9 @@ impl BusySource {
             .cpuacct
             .clone()
             .filter(|root| fs::metadata(root).is_ok_and(|metadata| metadata.ino() == ROOT_INODE));
-        let schedstat = proc_root.join("schedstat");
-        let found = [cpuacct.map(Self::Cpuacct), Some(Self::Schedstat(schedstat))];
-        let mut found = found.into_iter().flatten();
-        found
-            .find(|source| source.read_ns().is_ok())
+        let cpuacct = cpuacct.map(Self::Cpuacct);
+        cpuacct
+            .filter(|source| source.read_ns().is_ok())
             .unwrap_or_else(|| Self::Ticks(proc_root.join("stat")))
     }
 
@@ -48,38 +44,14 @@ impl BusySource {
             Self::Cpuacct(root) => Hierarchy::Cpuacct
                 .cpu_ns(root)
                 .ok_or_else(|| fail(root, "cpuacct.usage cannot be read")),
-            Self::Schedstat(path) => {
-                let text = fs::read_to_string(path).map_err(|e| fail(path, &e.to_string()))?;
-                schedstat_ns(&text).ok_or_else(|| fail(path, "no line of a CPU"))
-            }
             Self::Ticks(path) => Ok(BusyTime::read(path)?.ns()),
         }
     }
 }
 
-/// The sum of the seventh number of the CPUs' lines. `None` where there is none.
-fn schedstat_ns(text: &str) -> Option<u64> {
-    let is_cpu = |line: &&str| {
-        let number = line.strip_prefix("cpu").unwrap_or_default();
-        number.starts_with(|c: char| c.is_ascii_digit())
-    };
-    let run_ns = |line: &str| line.split_whitespace().nth(7)?.parse::<u64>().ok();
-    let mut cpus = text.lines().filter(is_cpu).peekable();
-    cpus.peek()?;
-    cpus.map(run_ns).sum()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn schedstat_s_run_time_is_summed_over_the_cpus() {
-        let text = "version 17\ntimestamp 4294\ncpu0 0 0 0 0 0 0 700 9 3\ndomain0 MC 3 1 2\ncpu1 0 0 0 0 0 0 50 9 3\n";
-        assert_eq!(schedstat_ns(text), Some(750));
-        assert_eq!(schedstat_ns("version 17\n"), None);
-        assert_eq!(schedstat_ns("cpu0 0 0\n"), None);
-    }
 
     #[test]
     fn what_is_not_the_node_s_own_root_is_not_taken() {
@@ -92,8 +64,5 @@ mod tests {
         };
         let find = || BusySource::find(tree.path(), &hierarchies);
         assert_eq!(find(), BusySource::Ticks(tree.path().join("stat")));
-        let schedstat = tree.path().join("schedstat");
-        fs::write(&schedstat, "cpu0 0 0 0 0 0 0 700 9 3\n").unwrap();
-        assert_eq!(find(), BusySource::Schedstat(schedstat));
     }
 }

@@ -38,10 +38,17 @@ impl Groups {
         let mut now = HashMap::new();
         for hierarchy in Hierarchy::ALL {
             if let Some(root) = cgroups.hierarchies().root(hierarchy) {
-                walk(root, &mut |path, id| {
+                let is_whole = walk(root, &mut |path, id| {
                     let cpu_ns = || hierarchy.cpu_ns(&root.join(&path[1..]));
                     self.add(&mut now, (hierarchy, id), path, cpu_ns);
                 });
+                if !is_whole {
+                    // What was not listed is not gone, and must not count from 0 when it is listed again.
+                    let of_this = self.0.iter().filter(|(key, _)| key.0 == hierarchy);
+                    for (key, group) in of_this {
+                        now.entry(*key).or_insert_with(|| group.clone());
+                    }
+                }
             }
         }
         // Asked for after the walk, so that what it missed is among these.

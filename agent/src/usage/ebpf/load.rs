@@ -123,6 +123,7 @@ fn load_object(
             events(&mut programs, misses)?,
         ],
         counters,
+        counters_missing: false,
         cpus,
         notes,
         window: 1,
