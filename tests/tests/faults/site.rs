@@ -10,8 +10,9 @@ use e2e::{Running, get, metric_sum, poll, text};
 /// beside it.
 pub(crate) const PACKAGE: &str = "zone intel-rapl:0 package-0 20 200";
 
-/// Watts per CPU second of every group here.
+/// Watts per CPU second of every group here, in a package and in memory.
 const WATTS: u32 = 200;
+const DRAM_WATTS: u32 = 50;
 
 /// What a shell does to use some CPU time.
 pub(crate) const SPIN: &str = "i=0; while [ $i -lt 400000 ]; do i=$((i+1)); done";
@@ -56,7 +57,7 @@ impl Site {
     }
 
     fn know(&mut self, cgroup: &Cgroup) {
-        let line = format!("group {} {WATTS}", cgroup.path());
+        let line = format!("group {} {WATTS} {DRAM_WATTS}", cgroup.path());
         self.truth.tell(&line).unwrap();
     }
 
