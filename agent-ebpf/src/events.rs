@@ -79,8 +79,8 @@ fn delta(events: &PerfEventArray<u32>, last: &mut u64) -> Option<u64> {
     }
     let before = *last;
     *last = value.counter;
-    // The first count is no difference, nor is that of a counter that was opened again.
-    if before == 0 || value.counter < before {
+    // One that was opened again begins anew.
+    if value.counter < before {
         return None;
     }
     Some(value.counter - before)

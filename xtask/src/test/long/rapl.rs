@@ -96,7 +96,7 @@ fn check_permission(report: &Report) -> Result<()> {
     ensure!(
         unreadable.code == 3
             && unreadable.text.contains("energy_uj")
-            && unreadable.text.contains("Permission denied"),
+            && unreadable.text.contains("CAP_DAC_READ_SEARCH"),
         "without CAP_DAC_READ_SEARCH --check ended with {}:\n{}",
         unreadable.code,
         unreadable.text
