@@ -65,6 +65,7 @@ impl Batcher {
             zones: node.zones.iter().map(zone).collect(),
             intervals: vec![interval(record, workloads)],
             readings: readings(node),
+            losses: Vec::new(),
         };
         let known = record.zones.iter().filter(|zone| zone.shares.is_some());
         Packed {
@@ -90,6 +91,7 @@ fn interval(record: &Record, workloads: &[Arc<Workload>]) -> Interval {
         workloads: (0..workloads.len() as u32).collect(),
         cpu_ns,
         system_cpu_ns,
+        unwatched: false,
         zones: record
             .zones
             .iter()
@@ -125,11 +127,11 @@ fn sample(index: usize, record: &ZoneRecord) -> ZoneSample {
 fn readings(node: &Node) -> Vec<CounterReading> {
     let reading = |(index, state): (usize, &ZoneState)| {
         let reading = state.last_reading()?;
-        let (counter_uj, boottime_ns) = (reading.counter_uj, reading.boottime_ns);
         Some(CounterReading {
             zone: index as u32,
-            counter_uj,
-            boottime_ns,
+            counter_uj: reading.counter_uj,
+            boottime_ns: reading.boottime_ns,
+            awake_ns: reading.awake_ns,
         })
     };
     node.zones.iter().enumerate().filter_map(reading).collect()

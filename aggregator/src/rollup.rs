@@ -282,7 +282,9 @@ impl<'a> Rollup<'a> {
         minute.measured_uj += active_uj + idle_uj + system_uj;
         minute.idle_uj += idle_uj;
         minute.system_uj += system_uj;
-        minute.covered_ns += piece.to_ns - piece.from_ns;
+        if !interval.unwatched {
+            minute.covered_ns += piece.to_ns - piece.from_ns;
+        }
         minute.idle_seeded |= sample.idle_seeded;
         add(
             &mut minute.system_usage_ns,

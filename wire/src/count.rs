@@ -4,7 +4,7 @@
 use prost::bytes::Buf;
 use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
 
-use crate::limits::{MAX_INTERVALS, MAX_SAMPLES, MAX_WORKLOADS, MAX_ZONES};
+use crate::limits::{MAX_INTERVALS, MAX_LOSSES, MAX_SAMPLES, MAX_WORKLOADS, MAX_ZONES};
 use crate::validate::Invalid;
 
 // Field numbers of the schema.
@@ -12,20 +12,30 @@ const WORKLOADS: u32 = 9;
 const ZONES: u32 = 10;
 const INTERVALS: u32 = 11;
 const READINGS: u32 = 12;
+const LOSSES: u32 = 13;
 const INTERVAL_ZONES: u32 = 6;
+const LOSS_ZONES: u32 = 6;
 
 /// Checks the number of every repeated message against its limit.
 pub(crate) fn check_counts(batch: &[u8]) -> Result<(), crate::DecodeError> {
     let (mut workloads, mut zones, mut intervals, mut readings, mut samples) = (0, 0, 0, 0, 0);
-    for_each_message(batch, &mut |field, interval| {
+    let (mut losses, mut lost) = (0, 0);
+    for_each_message(batch, &mut |field, inside| {
         match field {
             WORKLOADS => add(&mut workloads, "workloads", MAX_WORKLOADS)?,
             ZONES => add(&mut zones, "zones", MAX_ZONES)?,
             READINGS => add(&mut readings, "readings", MAX_ZONES)?,
             INTERVALS => {
                 add(&mut intervals, "intervals", MAX_INTERVALS)?;
-                for_each_message(interval, &mut |field, _| match field {
+                for_each_message(inside, &mut |field, _| match field {
                     INTERVAL_ZONES => add(&mut samples, "samples", MAX_SAMPLES),
+                    _ => Ok(()),
+                })?;
+            }
+            LOSSES => {
+                add(&mut losses, "losses", MAX_LOSSES)?;
+                for_each_message(inside, &mut |field, _| match field {
+                    LOSS_ZONES => add(&mut lost, "lost samples", MAX_SAMPLES),
                     _ => Ok(()),
                 })?;
             }

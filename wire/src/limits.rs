@@ -15,6 +15,8 @@ pub const MAX_ZONES: usize = 512;
 pub const MAX_INTERVALS: usize = 10_000;
 /// Zones' samples in a batch, all intervals together.
 pub const MAX_SAMPLES: usize = 100_000;
+/// Lost batches that one batch tells of.
+pub const MAX_LOSSES: usize = 10_000;
 /// Length of one interval: 31 days, the longest row of an imported file.
 pub const MAX_INTERVAL_NS: u64 = 31 * 24 * 3600 * 1_000_000_000;
 /// Energy in one sample: 10^15 uJ (278 kWh), so that no sum over a zone's intervals can overflow 64 bits.

@@ -1,11 +1,11 @@
 //! The rules that every batch keeps, whoever made it.
 
 use crate::limits::{
-    MAX_INTERVAL_NS, MAX_INTERVALS, MAX_NAME_BYTES, MAX_SAMPLE_UJ, MAX_START_UNIX_MS,
+    MAX_INTERVAL_NS, MAX_INTERVALS, MAX_LOSSES, MAX_NAME_BYTES, MAX_SAMPLE_UJ, MAX_START_UNIX_MS,
     MAX_WORKLOADS, MAX_ZONES,
 };
 use crate::stream_id::StreamId;
-use crate::v1::{Basis, Batch, Interval, Outcome, Workload, ZoneSample};
+use crate::v1::{Basis, Batch, Interval, Loss, LossReason, Outcome, Workload, ZoneSample};
 
 /// The first rule that a batch was found to break.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -54,6 +54,12 @@ pub enum Invalid {
     /// Energy in a sample whose outcome says that none is known.
     #[error("interval {0}: energy in a sample whose outcome has none")]
     EnergyWithoutSample(usize),
+    /// Workloads in an interval in which nobody watched.
+    #[error("interval {0}: workloads in an interval in which nobody watched")]
+    Unwatched(usize),
+    /// A lost batch without a sequence, a stream, a reason, a time or a zone of its own.
+    #[error("loss {0}: {1} is not valid")]
+    Loss(usize, &'static str),
     /// More energy than one sample may hold.
     #[error("interval {0}: a sample of more than {MAX_SAMPLE_UJ} uJ")]
     SampleTooLarge(usize),
@@ -77,6 +83,7 @@ pub fn validate(batch: &Batch) -> Result<(), Invalid> {
     check_count("zones", batch.zones.len(), MAX_ZONES)?;
     check_count("intervals", batch.intervals.len(), MAX_INTERVALS)?;
     check_count("readings", batch.readings.len(), MAX_ZONES)?;
+    check_count("losses", batch.losses.len(), MAX_LOSSES)?;
 
     batch.workloads.iter().try_for_each(check_workload)?;
     for zone in &batch.zones {
@@ -93,11 +100,45 @@ pub fn validate(batch: &Batch) -> Result<(), Invalid> {
     {
         return Err(Invalid::Unknown("zone of a reading"));
     }
+    let mut losses = batch.losses.iter().enumerate();
+    losses.try_for_each(|(index, loss)| check_loss(batch, index, loss))?;
     batch
         .intervals
         .iter()
         .enumerate()
         .try_for_each(|(index, interval)| check_interval(batch, index, interval))
+}
+
+fn check_loss(batch: &Batch, index: usize, loss: &Loss) -> Result<(), Invalid> {
+    let zones = loss.zones.iter().map(|lost| lost.zone);
+    let is_additive = |zone: u32| batch.zones[zone as usize].parent.is_empty();
+    let rules = [
+        ("sequence", loss.sequence > 0),
+        (
+            "stream id",
+            loss.stream_id.is_empty() || StreamId::try_from(loss.stream_id.as_slice()).is_ok(),
+        ),
+        ("reason", loss.reason() != LossReason::Unspecified),
+        ("time", is_time(loss.start_unix_ms, loss.duration_ns)),
+        (
+            "zones",
+            all_once(zones.clone(), batch.zones.len()) && zones.clone().all(is_additive),
+        ),
+        (
+            "energy",
+            loss.zones
+                .iter()
+                .all(|lost| lost.measured_uj <= MAX_SAMPLE_UJ),
+        ),
+    ];
+    match rules.into_iter().find(|(_, holds)| !holds) {
+        Some((what, _)) => Err(Invalid::Loss(index, what)),
+        None => Ok(()),
+    }
+}
+
+fn is_time(start_unix_ms: i64, duration_ns: u64) -> bool {
+    (0..=MAX_START_UNIX_MS).contains(&start_unix_ms) && (1..=MAX_INTERVAL_NS).contains(&duration_ns)
 }
 
 /// Whether a text is short and plain enough for a name or a label. The empty one is.
@@ -143,10 +184,11 @@ fn check_count(field: &'static str, count: usize, max: usize) -> Result<(), Inva
 }
 
 fn check_interval(batch: &Batch, index: usize, interval: &Interval) -> Result<(), Invalid> {
-    if !(0..=MAX_START_UNIX_MS).contains(&interval.start_unix_ms)
-        || !(1..=MAX_INTERVAL_NS).contains(&interval.duration_ns)
-    {
+    if !is_time(interval.start_unix_ms, interval.duration_ns) {
         return Err(Invalid::Time(index));
+    }
+    if interval.unwatched && !interval.workloads.is_empty() {
+        return Err(Invalid::Unwatched(index));
     }
     if !all_once(interval.workloads.iter().copied(), batch.workloads.len()) {
         return Err(Invalid::Index(index, "workloads"));

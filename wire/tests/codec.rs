@@ -5,7 +5,8 @@ use std::path::Path;
 
 use prost::Message;
 use wire::v1::{
-    Basis, Batch, CounterReading, Interval, Outcome, Workload, WorkloadKind, Zone, ZoneSample,
+    Basis, Batch, CounterReading, Interval, Loss, LossReason, LostEnergy, Outcome, Workload,
+    WorkloadKind, Zone, ZoneSample,
 };
 use wire::{DecodeError, Invalid, decode, encode, limits};
 
@@ -84,12 +85,15 @@ fn batch() -> Batch {
                     ..ZoneSample::default()
                 },
             ],
+            ..Interval::default()
         }],
         readings: vec![CounterReading {
             zone: 0,
             counter_uj: 262_143_000_000,
             boottime_ns: 99_000_000_000,
+            ..CounterReading::default()
         }],
+        ..Batch::default()
     }
 }
 
@@ -159,12 +163,13 @@ fn bytes_that_are_no_batch_are_refused_and_harm_nothing() {
 #[test]
 fn what_would_grow_in_memory_is_counted_before_it_is_decoded() {
     let version = [0x08, 1];
-    // Fields 9 to 12, empty: two bytes each on the wire.
+    // Fields 9 to 13, empty: two bytes each on the wire.
     for (field, what, max) in [
         (9_u8, "workloads", limits::MAX_WORKLOADS),
         (10, "zones", limits::MAX_ZONES),
         (11, "intervals", limits::MAX_INTERVALS),
         (12, "readings", limits::MAX_ZONES),
+        (13, "losses", limits::MAX_LOSSES),
     ] {
         let many = [field << 3 | 2, 0].repeat(4_000_000);
         let error = decode(&pack(&[&version[..], &many].concat()));
@@ -173,18 +178,17 @@ fn what_would_grow_in_memory_is_counted_before_it_is_decoded() {
             "{error:?}"
         );
     }
-    // Field 6 of one interval.
-    let samples = [6_u8 << 3 | 2, 0].repeat(limits::MAX_SAMPLES + 1);
-    let mut interval = vec![11_u8 << 3 | 2];
-    prost::encoding::encode_varint(samples.len() as u64, &mut interval);
-    let error = decode(&pack(&[&version[..], &interval, &samples].concat()));
-    assert!(
-        matches!(
-            error,
-            Err(DecodeError::Invalid(Invalid::TooMany("samples", _)))
-        ),
-        "{error:?}"
-    );
+    // Field 6 of one interval, and of one loss.
+    for (field, what) in [(11_u8, "samples"), (13, "lost samples")] {
+        let samples = [6_u8 << 3 | 2, 0].repeat(limits::MAX_SAMPLES + 1);
+        let mut around = vec![field << 3 | 2];
+        prost::encoding::encode_varint(samples.len() as u64, &mut around);
+        let error = decode(&pack(&[&version[..], &around, &samples].concat()));
+        assert!(
+            matches!(&error, Err(DecodeError::Invalid(Invalid::TooMany(found, _))) if *found == what),
+            "{error:?}"
+        );
+    }
 }
 
 fn check(expected: &Invalid, change: impl FnOnce(&mut Batch)) {
@@ -237,6 +241,10 @@ fn each_rule_is_kept() {
     check(&Invalid::NotParallel(0, "active_uj"), |batch| {
         batch.intervals[0].zones[0].active_uj.push(1);
     });
+    check(&Invalid::Unwatched(0), |batch| {
+        batch.intervals[0].unwatched = true;
+    });
+    check_losses();
     check(&Invalid::EnergyWithoutSample(0), |batch| {
         batch.intervals[0].zones[2].measured_uj = 1;
     });
@@ -261,6 +269,55 @@ fn each_rule_is_kept() {
             batch.intervals = vec![Interval::default(); limits::MAX_INTERVALS + 1];
         },
     );
+}
+
+fn loss() -> Loss {
+    Loss {
+        sequence: 41,
+        stream_id: Vec::new(),
+        reason: LossReason::Dropped.into(),
+        start_unix_ms: 1_767_225_590_000,
+        duration_ns: 10_000_000_000,
+        zones: vec![LostEnergy {
+            zone: 2,
+            measured_uj: 7,
+        }],
+    }
+}
+
+fn check_losses() {
+    let rules: [(&'static str, fn(&mut Loss)); 8] = [
+        ("sequence", |loss| loss.sequence = 0),
+        ("stream id", |loss| loss.stream_id.push(1)),
+        ("reason", |loss| loss.reason = 0),
+        ("reason", |loss| loss.reason = 77),
+        ("time", |loss| loss.duration_ns = 0),
+        ("zones", |loss| loss.zones[0].zone = 1),
+        ("zones", |loss| loss.zones[0].zone = 3),
+        ("energy", |loss| loss.zones[0].measured_uj = u64::MAX),
+    ];
+    for (what, change) in rules {
+        check(&Invalid::Loss(1, what), |batch| {
+            batch.losses = vec![loss(), loss()];
+            change(&mut batch.losses[1]);
+        });
+    }
+}
+
+#[test]
+fn losses_and_unwatched_intervals_round_trip() {
+    let mut told = batch();
+    told.losses = vec![loss()];
+    told.readings[0].awake_ns = 98_000_000_000;
+    let interval = &mut told.intervals[0];
+    interval.unwatched = true;
+    interval.workloads.clear();
+    interval.cpu_ns.clear();
+    for sample in &mut interval.zones {
+        let active: u64 = std::mem::take(&mut sample.active_uj).into_iter().sum();
+        sample.system_uj += active;
+    }
+    assert_eq!(decode(&encode(&told)).unwrap(), told);
 }
 
 fn pack(bytes: &[u8]) -> Vec<u8> {

@@ -33,6 +33,7 @@ fn batch(start_unix_ms: i64, duration_ns: u64, [idle, system, a, b]: [u64; 4]) -
             workloads: vec![0, 1],
             cpu_ns: vec![3, 5],
             system_cpu_ns: 7,
+            unwatched: false,
             zones: vec![
                 ZoneSample {
                     zone: 0,

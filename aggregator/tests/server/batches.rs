@@ -59,6 +59,7 @@ pub(crate) fn interval(
             .collect(),
         system_cpu_ns: 500,
         zones,
+        unwatched: false,
     }
 }
 

@@ -176,6 +176,7 @@ fn interval(rows: &[&EnergyRow], dictionary: &mut Dictionary) -> Interval {
         zones: zones.into_iter().map(sample).collect(),
         workloads,
         system_cpu_ns: 0,
+        unwatched: false,
     }
 }
 

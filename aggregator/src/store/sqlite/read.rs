@@ -139,7 +139,7 @@ fn series_sql(by: SeriesBy) -> &'static str {
             "SELECT minute, cluster || '/' || node AS name,
                     sum(measured_uj / 1000000), sum(measured_uj % 1000000)
              FROM node JOIN zone_minute ON node_id = node.id JOIN zone ON zone.id = zone_id
-             WHERE minute >= ?1 AND minute < ?2 AND parent = '' AND covered_ns > 0
+             WHERE minute >= ?1 AND minute < ?2 AND parent = '' AND (covered_ns > 0 OR measured_uj > 0)
              GROUP BY 1, 2 ORDER BY 1, 2"
         }
         SeriesBy::Stage => {
@@ -148,7 +148,7 @@ fn series_sql(by: SeriesBy) -> &'static str {
              FROM node JOIN zone_minute AS cell ON cell.node_id = node.id
              JOIN share_minute USING (node_id, minute, zone_id)
              JOIN workload ON workload.id = workload_id
-             WHERE minute >= ?1 AND minute < ?2 AND stage <> '' AND covered_ns > 0
+             WHERE minute >= ?1 AND minute < ?2 AND stage <> '' AND (covered_ns > 0 OR measured_uj > 0)
              GROUP BY 1, 2 ORDER BY 1, 2"
         }
         SeriesBy::Run => {
@@ -157,7 +157,7 @@ fn series_sql(by: SeriesBy) -> &'static str {
              FROM node JOIN zone_minute AS cell ON cell.node_id = node.id
              JOIN share_minute USING (node_id, minute, zone_id)
              JOIN workload ON workload.id = workload_id
-             WHERE minute >= ?1 AND minute < ?2 AND run <> '' AND covered_ns > 0
+             WHERE minute >= ?1 AND minute < ?2 AND run <> '' AND (covered_ns > 0 OR measured_uj > 0)
              GROUP BY 1, 2 ORDER BY 1, 2"
         }
     }

@@ -84,7 +84,7 @@ fn add_zones(
             sums.idle_seeded,
         ])?;
         // A zone of which nothing was ever known has no total, rather than one of 0.
-        if sums.covered_ns == 0 {
+        if sums.covered_ns == 0 && sums.measured_uj == 0 {
             continue;
         }
         let parts = [sums.measured_uj, sums.idle_uj, sums.system_uj];
