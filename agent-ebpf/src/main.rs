@@ -66,8 +66,8 @@ fn flush(_: RawTracePointContext) -> i32 {
 /// A program that starts another one keeps its process and changes its name.
 #[raw_tracepoint(tracepoint = "sched_process_exec")]
 fn exec(_: RawTracePointContext) -> i32 {
-    if let Some(key) = SLOT.get(0).and_then(current_key) {
-        hash::rename(&key);
+    if let Some(slot) = SLOT.get(0) {
+        hash::rename(&current_key(slot));
     }
     0
 }
@@ -109,33 +109,45 @@ fn charge(slot: &mut CpuSlot, now: u64, counted: &Counted, goes_on: bool) {
     let key = if slot.running.tgid == 0 {
         current
     } else {
-        Some(slot.running)
+        slot.running
     };
-    match current {
-        Some(current) if goes_on => slot.running = current,
-        _ => slot.running.tgid = 0,
+    if goes_on {
+        slot.running = current;
+    } else {
+        slot.running.tgid = 0;
     }
     let window = slot.window;
     let time = &mut slot.time[parity(window)];
     let ran_ns = now - time.end_ns;
     time.end_ns = now;
-    match key {
-        None => time.idle_ns += ran_ns,
-        Some(key) if hash::add(window, &key, ran_ns, counted) => time.tasks_ns += ran_ns,
-        Some(_) => time.lost_ns += ran_ns,
+    if key.tgid == 0 {
+        time.idle_ns += ran_ns;
+    } else if hash::add(window, &key, ran_ns, counted) {
+        time.tasks_ns += ran_ns;
+    } else {
+        time.lost_ns += ran_ns;
     }
 }
 
-/// `None` when this CPU is idle.
+/// All 0 when this CPU is idle. No `Option`: of a `None` whose rest was never written, the verifiers of old
+/// kernels refuse the copy.
 #[inline(always)]
-fn current_key(slot: &CpuSlot) -> Option<TaskKey> {
+fn current_key(slot: &CpuSlot) -> TaskKey {
     let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
-    (tgid != 0).then(|| TaskKey {
+    if tgid == 0 {
+        return TaskKey {
+            tgid: 0,
+            package: 0,
+            cgroup_id: 0,
+            cgroup_set: 0,
+        };
+    }
+    TaskKey {
         tgid,
         package: slot.package as u32,
         cgroup_id: unsafe { bpf_get_current_cgroup_id() },
         cgroup_set: cgroup::set(),
-    })
+    }
 }
 
 /// As the agent knows it: asked once a window, so that a CPU that comes online later is put right.

@@ -9,6 +9,7 @@ use std::{env, fs, process};
 
 use agent::usage::ebpf::{Counters, DEFAULT_TASKS, EbpfUsage, Options};
 use agent::usage::{CgroupRef, Usage as _, UsageInterval, UsageRow};
+use rustix::process::{Pid, Signal, kill_process};
 
 /// A cgroup in the unified hierarchy, removed at the end.
 struct Cgroup {
@@ -58,11 +59,17 @@ impl Cgroup {
 
 impl Drop for Cgroup {
     fn drop(&mut self) {
-        // What a failed test left behind; a kernel before 5.14 has no such file.
-        let _ = fs::write(self.path.join("cgroup.kill"), "1");
-        // A process that has ended may still be leaving its cgroup.
+        // What a failed test left behind is killed one by one: a kernel before 5.14 has no `cgroup.kill`. A
+        // process that has ended may still be leaving its cgroup.
         while let Err(error) = fs::remove_dir(&self.path) {
             assert_eq!(error.kind(), std::io::ErrorKind::ResourceBusy, "{error}");
+            let procs = fs::read_to_string(self.path.join("cgroup.procs")).unwrap_or_default();
+            let pids = procs
+                .lines()
+                .filter_map(|pid| Pid::from_raw(pid.parse().ok()?));
+            for pid in pids {
+                let _ = kill_process(pid, Signal::KILL);
+            }
             std::thread::yield_now();
         }
     }
@@ -352,7 +359,7 @@ fn a_task_s_v1_cgroup_is_found_by_the_kernel_s_own_offsets() {
 }
 
 #[test]
-fn a_process_that_is_moved_while_it_runs_is_charged_to_where_it_ran() {
+fn a_process_that_is_moved_is_charged_to_where_it_ran_as_the_kernel_counts_them() {
     let (from, to) = (Cgroup::new("from"), Cgroup::new("to"));
     let mut shell = from.shell("while :; do :; done");
     let mut usage = load(DEFAULT_TASKS);

@@ -103,10 +103,14 @@ fn is_eperm(error: &io::Error) -> bool {
     error.raw_os_error() == Some(libc::EPERM)
 }
 
+/// How the lines of statistics begin with which the verifier ends its log.
+const STATISTICS: [&str; 3] = ["verification time ", "stack depth ", "processed "];
+
 /// What the verifier ends its log with before its statistics: the reason.
 fn last_line(log: &str) -> Option<String> {
+    let is_statistics = |line: &str| STATISTICS.iter().any(|start| line.starts_with(start));
     let mut lines = log.lines().map(str::trim).rev();
-    let reason = lines.find(|line| !line.is_empty() && !line.starts_with("processed "))?;
+    let reason = lines.find(|line| !line.is_empty() && !is_statistics(line))?;
     Some(reason.to_owned())
 }
 
@@ -125,8 +129,8 @@ mod tests {
 
     #[test]
     fn the_verifier_s_reason_is_its_last_line_before_the_statistics() {
-        let log =
-            "0: R1=ctx()\nR0 invalid mem access 'scalar'\nprocessed 5 insns (limit 1000000)\n";
+        let log = "0: R1=ctx()\nR0 invalid mem access 'scalar'\nverification time 9 usec\n\
+                   stack depth 264+0\nprocessed 5 insns (limit 1000000)\n";
         assert_eq!(last_line(log).unwrap(), "R0 invalid mem access 'scalar'");
         assert_eq!(last_line("\n"), None);
     }
