@@ -3,8 +3,9 @@
  * RAPL registers for a machine that has none, behind the kernel's own powercap driver.
  *
  * Each package's energy is a known function: idle milliwatts of the time since this was loaded, and
- * milliwatts of each second that one of its CPUs was busy, by the scheduler's own idle time. Counters
- * have 32 bits, as in the processor, and start so that they turn after a chosen energy.
+ * milliwatts of each second that one of its CPUs ran a task, from switch to switch. (The kernel's own idle
+ * time leaves out interrupts, which take long in an emulated machine.) Counters have 32 bits, as in the
+ * processor, and start so that they turn after a chosen energy.
  */
 #include <linux/cpu.h>
 #include <linux/intel_rapl.h>
@@ -12,8 +13,9 @@
 #include <linux/math64.h>
 #include <linux/module.h>
 #include <linux/spinlock.h>
-#include <linux/tick.h>
+#include <linux/sched.h>
 #include <linux/topology.h>
+#include <linux/tracepoint.h>
 
 #define MAX_PACKAGES 4
 /* Numbers of our own for the registers; 0, which the driver asks for where there is none, reads 0. */
@@ -35,33 +37,49 @@ MODULE_PARM_DESC(busy_mw, "milliwatts more for each busy CPU");
 module_param_array(wrap_after_mj, uint, NULL, 0444);
 MODULE_PARM_DESC(wrap_after_mj, "millijoules after which the counters start again");
 
+/* One CPU's busy time: of the tasks that have ended their run, and since when one runs now. */
+struct busy {
+	u64 sum_ns;
+	u64 since_ns;
+	bool is_busy;
+};
+
 static DEFINE_SPINLOCK(lock);
-static u64 loaded_us;
-static u64 idle_before_us[NR_CPUS];
+static u64 loaded_ns;
+static DEFINE_PER_CPU(struct busy, busy);
 static u64 busy_us[MAX_PACKAGES];
 static struct rapl_package *packages[MAX_PACKAGES];
 
-static u64 now_us(void)
+/* At each switch, with interrupts off: only this CPU writes its own. */
+static void on_switch(void *data, bool preempt, struct task_struct *prev, struct task_struct *next,
+		      unsigned int prev_state)
 {
-	return ktime_to_us(ktime_get());
+	struct busy *own = this_cpu_ptr(&busy);
+	u64 now = ktime_get_mono_fast_ns();
+
+	if (prev->pid)
+		own->sum_ns += now - max(own->since_ns, loaded_ns);
+	own->since_ns = now;
+	own->is_busy = next->pid;
 }
 
-static u64 idle_us(int cpu)
-{
-	return get_cpu_idle_time_us(cpu, NULL) + get_cpu_iowait_time_us(cpu, NULL);
-}
-
-/* Busy time of a package's CPUs. The idle time of another CPU may be a little ahead: never less than before. */
-static u64 package_busy_us(int package, u64 elapsed_us)
+/* What another CPU writes meanwhile may be seen half: never less than before. */
+static u64 package_busy_us(int package, u64 now_ns)
 {
 	u64 sum = 0;
 	int cpu;
 
 	for_each_online_cpu(cpu) {
-		if (topology_physical_package_id(cpu) == package)
-			sum += elapsed_us - min(elapsed_us, idle_us(cpu) - idle_before_us[cpu]);
+		struct busy *of = per_cpu_ptr(&busy, cpu);
+		u64 since_ns = READ_ONCE(of->since_ns);
+
+		if (topology_physical_package_id(cpu) != package)
+			continue;
+		sum += READ_ONCE(of->sum_ns);
+		if (READ_ONCE(of->is_busy) && since_ns && now_ns > since_ns)
+			sum += now_ns - since_ns;
 	}
-	return busy_us[package] = max(busy_us[package], sum);
+	return busy_us[package] = max(busy_us[package], div_u64(sum, 1000));
 }
 
 static u64 in_units(int domain, u64 nanojoules)
@@ -73,13 +91,13 @@ static u64 in_units(int domain, u64 nanojoules)
 
 static u32 energy(int package, int domain)
 {
-	u64 elapsed_us, nanojoules;
+	u64 now_ns, nanojoules;
 
 	spin_lock(&lock);
-	elapsed_us = now_us() - loaded_us;
+	now_ns = ktime_get_mono_fast_ns();
 	/* Milliwatts times microseconds. */
-	nanojoules = idle_mw[domain] * elapsed_us +
-		     busy_mw[domain] * package_busy_us(package, elapsed_us);
+	nanojoules = idle_mw[domain] * div_u64(now_ns - loaded_ns, 1000) +
+		     busy_mw[domain] * package_busy_us(package, now_ns);
 	spin_unlock(&lock);
 	return in_units(domain, nanojoules) - in_units(domain, wrap_after_mj[domain] * 1000000ULL);
 }
@@ -109,6 +127,19 @@ static struct rapl_if_priv registers = {
 	.write_raw = write_raw,
 };
 
+/* The scheduler's tracepoint has no symbol for modules, but can be found. */
+static void __init find_switch(struct tracepoint *tracepoint, void *found)
+{
+	if (!strcmp(tracepoint->name, "sched_switch"))
+		*(struct tracepoint **)found = tracepoint;
+}
+
+static void __init forget_switch(struct tracepoint *on)
+{
+	tracepoint_probe_unregister(on, on_switch, NULL);
+	tracepoint_synchronize_unregister();
+}
+
 /* Only for a start that failed: once loaded this stays, as registers do. */
 static void __init remove(void)
 {
@@ -123,14 +154,21 @@ static void __init remove(void)
 
 static int __init hxmlops_rapl_init(void)
 {
-	int cpu, package, error = 0;
+	struct tracepoint *on = NULL;
+	int cpu, package, error;
 
-	loaded_us = now_us();
-	for_each_online_cpu(cpu)
-		idle_before_us[cpu] = idle_us(cpu);
+	for_each_kernel_tracepoint(find_switch, &on);
+	if (!on)
+		return -ENOENT;
+	loaded_ns = ktime_get_mono_fast_ns();
+	error = tracepoint_probe_register(on, on_switch, NULL);
+	if (error)
+		return error;
 	registers.control_type = powercap_register_control_type(NULL, "intel-rapl", NULL);
-	if (IS_ERR(registers.control_type))
+	if (IS_ERR(registers.control_type)) {
+		forget_switch(on);
 		return PTR_ERR(registers.control_type);
+	}
 	cpus_read_lock();
 	for_each_online_cpu(cpu) {
 		package = topology_physical_package_id(cpu);
@@ -145,8 +183,10 @@ static int __init hxmlops_rapl_init(void)
 		cpumask_set_cpu(cpu, &packages[package]->cpumask);
 	}
 	cpus_read_unlock();
-	if (error)
+	if (error) {
 		remove();
+		forget_switch(on);
+	}
 	return error;
 }
 

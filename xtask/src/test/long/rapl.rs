@@ -77,6 +77,7 @@ fn check(report: &Report) -> Result<String> {
     report.succeeded("modules")?;
     report.succeeded("agent")?;
     let metrics = Metrics::parse(report.succeeded("metrics")?)?;
+    let started = Metrics::parse(report.succeeded("metrics-started")?)?;
     let energies = |name| Energies::parse(report.succeeded(name)?);
     let outer = energies("after")?.since(&energies("before")?)?;
     let inner = energies("ended")?.since(&energies("started")?)?;
@@ -85,7 +86,7 @@ fn check(report: &Report) -> Result<String> {
             .with_context(|| format!("zone {zone}"))?;
     }
     check_permission(report)?;
-    energy::check_stage(&metrics)
+    energy::check_stage(&metrics, &started)
 }
 
 /// Counters that are root's alone are read with CAP_DAC_READ_SEARCH, and named without it.
