@@ -11,6 +11,7 @@ pub(crate) mod nodes;
 pub(crate) mod runs;
 pub(crate) mod series;
 pub(crate) mod stages;
+pub mod tokens;
 
 use axum::extract::{FromRequestParts, Path, Query};
 use axum::http::request::Parts;

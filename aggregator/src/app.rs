@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
+use crate::access::Access;
 use crate::config::ServeConfig;
 use crate::error::ApiError;
 use crate::ledger::Ledger;
@@ -29,7 +30,9 @@ pub struct App {
     /// Sites and their nodes.
     pub sites: SiteMap,
     /// What /metrics shows.
-    pub metrics: Metrics,
+    pub metrics: Arc<Metrics>,
+    /// Who may do what.
+    pub access: Access,
     /// Where the ledger is.
     pub data_dir: PathBuf,
     ingest_permits: Arc<Semaphore>,
@@ -38,14 +41,15 @@ pub struct App {
 }
 
 impl App {
-    /// Over a store, as configured.
+    /// Over a store, as configured, for callers that `access` lets in.
     #[must_use]
-    pub fn new(store: Arc<dyn Store>, config: &ServeConfig) -> Self {
+    pub fn new(store: Arc<dyn Store>, access: Access, config: &ServeConfig) -> Self {
         Self {
+            access,
             ledger: Ledger::new(Arc::clone(&store)),
             store,
             sites: config.sites.clone(),
-            metrics: Metrics::new(config.run_metrics_ttl, config.sites.sites()),
+            metrics: Arc::new(Metrics::new(config.run_metrics_ttl, config.sites.sites())),
             data_dir: config.data_dir.clone(),
             ingest_permits: Arc::new(Semaphore::new(INGEST_PERMITS)),
             read_permits: Arc::new(Semaphore::new(READ_PERMITS)),
@@ -130,7 +134,8 @@ mod tests {
             ..ServeArgs::default()
         };
         let store = Arc::new(SqliteStore::open(directory.path()).unwrap());
-        let app = App::new(store, &ServeConfig::read(args).unwrap());
+        let access = Access::open(store.clone(), None, false).unwrap();
+        let app = App::new(store, access, &ServeConfig::read(args).unwrap());
         (directory, Arc::new(app))
     }
 

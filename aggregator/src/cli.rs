@@ -10,7 +10,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use tokio::runtime::Runtime;
 
 use crate::commands::{
-    compare, demo, exec, import, intensity, ledger, output, report, runs, serve,
+    compare, demo, exec, import, intensity, ledger, output, report, runs, serve, token,
 };
 use crate::format::escape;
 
@@ -50,6 +50,26 @@ pub struct LedgerArgs {
     /// Read this data directory of a server directly, instead of asking the server
     #[arg(long, global = true, help_heading = WHERE_THE_LEDGER_IS, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
+    /// File with the token that the server asks for
+    #[arg(
+        long,
+        global = true,
+        help_heading = WHERE_THE_LEDGER_IS,
+        value_name = "FILE",
+        env = "HXMLOPS_TOKEN_FILE",
+        hide_env_values = true
+    )]
+    pub token_file: Option<PathBuf>,
+    /// Roots that the server's certificate is checked against (PEM) [default: the system's]
+    #[arg(
+        long,
+        global = true,
+        help_heading = WHERE_THE_LEDGER_IS,
+        value_name = "FILE",
+        env = "HXMLOPS_CA_FILE",
+        hide_env_values = true
+    )]
+    pub ca_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -68,6 +88,8 @@ enum Command {
     Intensity(intensity::IntensityArgs),
     /// Bring energy or carbon intensities from a file
     Import(import::ImportArgs),
+    /// Make, list and revoke the tokens that a server asks for
+    Token(token::TokenArgs),
     /// Work on a ledger as a whole
     Ledger(ledger::LedgerArgs),
     /// Measure a small ML workflow with a server and an agent of its own
@@ -87,13 +109,20 @@ pub fn main() -> ExitCode {
 }
 
 /// Flags for all commands that some commands do without.
-const NOT_FOR: [(&str, &str); 6] = [
+const NOT_FOR: [(&str, &str); 13] = [
     ("serve", "server"),
+    ("serve", "ca_file"),
     ("exec", "server"),
     ("exec", "data_dir"),
+    ("exec", "token_file"),
+    ("exec", "ca_file"),
     ("ledger", "server"),
+    ("ledger", "token_file"),
+    ("ledger", "ca_file"),
     ("demo", "server"),
     ("demo", "data_dir"),
+    ("demo", "token_file"),
+    ("demo", "ca_file"),
 ];
 
 /// The grammar, with the flags for all commands left out of the help of those that do without.
@@ -118,6 +147,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Compare(args) => block_on(compare::run(&args, asked)),
         Command::Intensity(args) => block_on(intensity::run(&args, asked)),
         Command::Import(args) => block_on(import::run(&args, asked)),
+        Command::Token(args) => block_on(token::run(&args, asked)),
         Command::Demo(args) => block_on(demo::run(args)),
     }
 }

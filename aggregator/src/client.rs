@@ -1,20 +1,26 @@
 //! The client of a server's API.
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
+use axum::body::Bytes;
 use jiff::Timestamp;
-use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE};
-use reqwest::{RequestBuilder, StatusCode, Url};
+use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::{Certificate, RequestBuilder, StatusCode, Url};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use wire::v1::Batch;
 
-use crate::cli::Usage;
+use crate::access::SecretFile;
+use crate::api::tokens::{MadeToken, NewToken};
+use crate::cli::{LedgerArgs, Usage};
+use crate::crypto;
 use crate::intensity::Slot;
 use crate::ledger::ReportQuery;
 use crate::report::Report;
 use crate::store::{RunFilter, RunSummary, Written};
+use crate::token::TokenRecord;
 
 /// Longer than this no answer is waited for: a report on a month takes seconds.
 const TIMEOUT: Duration = Duration::from_secs(120);
@@ -51,20 +57,29 @@ enum WrittenName {
 }
 
 impl Client {
-    /// For the server at `url`.
+    /// For the server that the arguments name, with their token and roots.
     ///
     /// # Errors
-    /// [`Usage`] where that is no URL of a server.
-    pub fn new(url: &str) -> anyhow::Result<Self> {
+    /// [`Usage`] where that is no URL of a server; where a file cannot be used.
+    pub fn new(args: &LedgerArgs) -> anyhow::Result<Self> {
+        let url = &args.server;
         let base = Url::parse(url)
             .map_err(|error| Usage(format!("--server '{url}' is not a URL: {error}")))?;
-        if base.scheme() != "http" || base.host_str().is_none() {
-            let hint = format!("--server '{url}' is not a URL that begins with http://");
+        if !matches!(base.scheme(), "http" | "https") || base.host_str().is_none() {
+            let hint =
+                format!("--server '{url}' is not a URL that begins with http:// or https://");
             return Err(Usage(hint).into());
         }
+        crypto::install();
         let mut http = reqwest::Client::builder()
             .timeout(TIMEOUT)
             .connect_timeout(CONNECT_TIMEOUT);
+        if let Some(path) = &args.ca_file {
+            http = http.tls_certs_only(roots(path)?);
+        }
+        if let Some(path) = &args.token_file {
+            http = http.default_headers(authorization(path)?);
+        }
         if is_loopback(&base) {
             // A proxy would look for the server on its own machine.
             http = http.no_proxy();
@@ -153,6 +168,32 @@ impl Client {
         })
     }
 
+    /// Makes a token.
+    ///
+    /// # Errors
+    /// Where the server cannot be reached or refuses.
+    pub async fn make_token(&self, new: &NewToken) -> anyhow::Result<MadeToken> {
+        let request = self.http.post(self.url(&["api", "v1", "tokens"]));
+        self.send(request.json(new)).await
+    }
+
+    /// All tokens.
+    ///
+    /// # Errors
+    /// Where the server cannot be reached or refuses.
+    pub async fn tokens(&self) -> anyhow::Result<Vec<TokenRecord>> {
+        self.get(&["api", "v1", "tokens"], &[]).await
+    }
+
+    /// Revokes a token.
+    ///
+    /// # Errors
+    /// Where the server cannot be reached, or has no such token.
+    pub async fn revoke_token(&self, id: &str) -> anyhow::Result<()> {
+        let request = self.http.delete(self.url(&["api", "v1", "tokens", id]));
+        self.ask(request).await.map(drop)
+    }
+
     async fn get<T: DeserializeOwned>(
         &self,
         path: &[&str],
@@ -175,6 +216,17 @@ impl Client {
     }
 
     async fn send<T: DeserializeOwned>(&self, request: RequestBuilder) -> anyhow::Result<T> {
+        let body = self.ask(request).await?;
+        serde_json::from_slice(&body).map_err(|error| {
+            anyhow!(
+                "the answer of {} is not one of hxmlops ({error}); is it another server, or of another version?",
+                self.base
+            )
+        })
+    }
+
+    /// The body of an answer that is none of an error.
+    async fn ask(&self, request: RequestBuilder) -> anyhow::Result<Bytes> {
         let answer = request
             .send()
             .await
@@ -187,12 +239,7 @@ impl Client {
         if !status.is_success() {
             bail!(self.refusal(status, &body));
         }
-        serde_json::from_slice(&body).map_err(|error| {
-            anyhow!(
-                "the answer of {} is not one of hxmlops ({error}); is it another server, or of another version?",
-                self.base
-            )
-        })
+        Ok(body)
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> anyhow::Error {
@@ -215,6 +262,25 @@ impl Client {
             Err(_) => format!("the server at {} answered {status}", self.base),
         }
     }
+}
+
+fn roots(path: &Path) -> anyhow::Result<Vec<Certificate>> {
+    let name = || format!("--ca-file {}", path.display());
+    let pem = std::fs::read(path).with_context(name)?;
+    let roots = Certificate::from_pem_bundle(&pem).with_context(name)?;
+    if roots.is_empty() {
+        bail!("{}: there is no certificate in it", name());
+    }
+    Ok(roots)
+}
+
+/// The token as a header that no log shows.
+fn authorization(path: &Path) -> anyhow::Result<HeaderMap> {
+    let secret = SecretFile::new(path.to_owned()).read()?;
+    let mut value = HeaderValue::from_str(&format!("Bearer {secret}"))
+        .context("the token has characters that no header may have")?;
+    value.set_sensitive(true);
+    Ok(HeaderMap::from_iter([(AUTHORIZATION, value)]))
 }
 
 fn is_loopback(url: &Url) -> bool {

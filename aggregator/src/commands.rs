@@ -10,4 +10,5 @@ pub mod output;
 pub mod report;
 pub mod runs;
 pub mod serve;
+pub mod token;
 pub mod when;

@@ -9,6 +9,7 @@ use clap::builder::FalseyValueParser;
 use jiff::SignedDuration;
 use serde::Deserialize;
 
+use crate::serve::tls::TlsFiles;
 use crate::site::Site;
 use crate::site_map::{NodePattern, SiteMap};
 
@@ -36,7 +37,19 @@ pub struct ServeArgs {
     /// Power usage effectiveness of the site, 1 or more [default: 1.0]
     #[arg(long, value_name = "RATIO", env = "HXMLOPS_PUE")]
     pub pue: Option<f64>,
-    /// Listen beyond this machine although there are neither TLS nor tokens
+    /// File with a token that may do everything; with it, or the first of `hxmlops token create`, everybody is asked for one
+    #[arg(long, value_name = "FILE", env = "HXMLOPS_TOKEN_FILE")]
+    pub token_file: Option<PathBuf>,
+    /// The server's certificate, and those between it and its root (PEM); read again when it changes
+    #[arg(long, value_name = "FILE", env = "HXMLOPS_TLS_CERT")]
+    pub tls_cert: Option<PathBuf>,
+    /// The certificate's private key (PEM)
+    #[arg(long, value_name = "FILE", env = "HXMLOPS_TLS_KEY")]
+    pub tls_key: Option<PathBuf>,
+    /// Roots of client certificates (PEM), which are as good as tokens: their organisation is hxmlops:ingest (common name: the node), hxmlops:read or hxmlops:admin
+    #[arg(long, value_name = "FILE", env = "HXMLOPS_CLIENT_CA")]
+    pub client_ca: Option<PathBuf>,
+    /// Listen beyond this machine although there are not both TLS and tokens
     #[arg(
         long,
         env = "HXMLOPS_INSECURE",
@@ -66,6 +79,14 @@ struct ConfigFile {
     #[serde(alias = "intensity-zone")]
     intensity_zone: Option<String>,
     pue: Option<f64>,
+    #[serde(alias = "token-file")]
+    token_file: Option<PathBuf>,
+    #[serde(alias = "tls-cert")]
+    tls_cert: Option<PathBuf>,
+    #[serde(alias = "tls-key")]
+    tls_key: Option<PathBuf>,
+    #[serde(alias = "client-ca")]
+    client_ca: Option<PathBuf>,
     insecure: Option<bool>,
     #[serde(alias = "run-metrics-ttl")]
     run_metrics_ttl: Option<String>,
@@ -97,6 +118,12 @@ pub struct ServeConfig {
     pub listen: SocketAddr,
     /// Directory of the ledger.
     pub data_dir: PathBuf,
+    /// A file with a token that may do everything.
+    pub token_file: Option<PathBuf>,
+    /// The server's certificate; without it, it speaks plain HTTP.
+    pub tls: Option<TlsFiles>,
+    /// It can be reached from other machines, and has to ask who is there.
+    pub must_be_guarded: bool,
     /// Sites and their nodes.
     pub sites: SiteMap,
     /// How long a run's metrics stay after its last batch.
@@ -138,10 +165,16 @@ fn parse(text: &str) -> Result<ConfigFile, String> {
 fn resolve(args: ServeArgs, file: ConfigFile) -> Result<ServeConfig, InvalidConfig> {
     let listen = args.listen.or(file.listen).unwrap_or(DEFAULT_LISTEN);
     let insecure = args.insecure.or(file.insecure).unwrap_or(false);
-    if !listen.ip().is_loopback() && !insecure {
+    let tls = tls_files(
+        args.tls_cert.or(file.tls_cert),
+        args.tls_key.or(file.tls_key),
+        args.client_ca.or(file.client_ca),
+    )?;
+    let must_be_guarded = !listen.ip().is_loopback() && !insecure;
+    if must_be_guarded && tls.is_none() {
         return Err(InvalidConfig(format!(
-            "{listen} can be reached from other machines and there are neither TLS nor tokens yet; \
-             listen on 127.0.0.1, or say --insecure"
+            "{listen} can be reached from other machines, and tokens would cross the network in the clear: \
+             give --tls-cert and --tls-key, listen on 127.0.0.1, or say --insecure"
         )));
     }
     let own = OwnSite {
@@ -159,9 +192,30 @@ fn resolve(args: ServeArgs, file: ConfigFile) -> Result<ServeConfig, InvalidConf
             Some(directory) => directory,
             None => default_data_dir()?,
         },
+        token_file: args.token_file.or(file.token_file),
+        tls,
+        must_be_guarded,
         sites: site_map(own, &file.sites)?,
         run_metrics_ttl,
     })
+}
+
+fn tls_files(
+    cert: Option<PathBuf>,
+    key: Option<PathBuf>,
+    client_ca: Option<PathBuf>,
+) -> Result<Option<TlsFiles>, InvalidConfig> {
+    match (cert, key) {
+        (Some(cert), Some(key)) => Ok(Some(TlsFiles {
+            cert,
+            key,
+            client_ca,
+        })),
+        (None, None) if client_ca.is_none() => Ok(None),
+        _ => Err(InvalidConfig(
+            "--tls-cert and --tls-key go together, and --client-ca with them".into(),
+        )),
+    }
 }
 
 /// Where a ledger is unless told otherwise: `$XDG_DATA_HOME/hxmlops`, else `~/.local/share/hxmlops`.

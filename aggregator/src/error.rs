@@ -1,5 +1,7 @@
 //! Errors of the HTTP side: each becomes a status and one line of JSON here, and nowhere else.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::http::{HeaderValue, StatusCode, header};
@@ -11,7 +13,10 @@ use crate::ledger::LedgerError;
 use crate::store::StoreError;
 
 /// Seconds after which a request that the store could not serve may come again.
-const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
+const RETRY_AFTER_S: u64 = 5;
+/// How a browser, and any other client, can say who it is.
+const AUTHENTICATE: HeaderValue =
+    HeaderValue::from_static("Bearer, Basic realm=\"hxmlops: any name, a token as password\"");
 
 /// A request that was not served.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +25,8 @@ pub struct ApiError {
     pub status: StatusCode,
     /// One line: what failed, on what, and what to do.
     pub message: String,
+    /// Seconds after which the request may come again, where that is known.
+    pub retry_after_s: Option<u64>,
 }
 
 /// An error as JSON.
@@ -36,6 +43,19 @@ impl ApiError {
         Self {
             status,
             message: message.into(),
+            retry_after_s: None,
+        }
+    }
+
+    /// 429, for a sender that asks too often.
+    #[must_use]
+    pub fn too_many(wait: Duration) -> Self {
+        Self {
+            retry_after_s: Some(wait.as_secs().max(1)),
+            ..Self::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "too many requests; wait as long as Retry-After says",
+            )
         }
     }
 
@@ -48,7 +68,10 @@ impl ApiError {
     /// 503, for a part of the server that failed.
     #[must_use]
     pub fn unavailable(message: impl Into<String>) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, message)
+        Self {
+            retry_after_s: Some(RETRY_AFTER_S),
+            ..Self::new(StatusCode::SERVICE_UNAVAILABLE, message)
+        }
     }
 }
 
@@ -106,10 +129,12 @@ impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let error = self.message.replace(['\n', '\r'], " ");
         let mut response = (self.status, Json(ErrorBody { error })).into_response();
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
-            response
-                .headers_mut()
-                .insert(header::RETRY_AFTER, RETRY_AFTER);
+        let headers = response.headers_mut();
+        if let Some(seconds) = self.retry_after_s {
+            headers.insert(header::RETRY_AFTER, seconds.into());
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, AUTHENTICATE);
         }
         response
     }

@@ -11,6 +11,7 @@ pub mod report_markdown;
 pub mod report_table;
 pub mod runs;
 pub mod slots;
+pub mod tokens;
 pub mod units;
 
 use serde::Serialize;

@@ -14,12 +14,13 @@ use wire::DecodeError;
 use wire::limits::MAX_BATCH_BYTES;
 use wire::v1::Batch;
 
+use crate::access::Caller;
 use crate::app::App;
 use crate::error::ApiError;
 use crate::intensity::Slot;
 use crate::metrics::{Booking, time_range};
 use crate::site::Site;
-use crate::store::{ReceivedBatch, StoreError, Written};
+use crate::store::{NodeKey, ReceivedBatch, StoreError, Written};
 
 /// How long a sender may take over one batch.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
@@ -64,6 +65,7 @@ impl Refusal {
     responses(
         (status = 200, body = Acknowledgement),
         (status = 400, body = crate::error::ErrorBody, description = "No whole, valid batch of this version; never send it again"),
+        (status = 403, body = crate::error::ErrorBody, description = "The token is for another node"),
         (status = 408, body = crate::error::ErrorBody, description = "The batch did not come in time"),
         (status = 409, body = crate::error::ErrorBody, description = "Its key is taken by other content"),
         (status = 413, body = crate::error::ErrorBody, description = "Too large"),
@@ -75,13 +77,15 @@ pub(crate) async fn post_batch(
     State(app): State<Arc<App>>,
     request: Request,
 ) -> Result<Json<Acknowledgement>, ApiError> {
+    let caller = request.extensions().get::<Caller>().cloned();
+    let caller = caller.expect("each request to a guarded route has its caller");
     let bytes = match read_body(request).await {
         Ok(bytes) => bytes,
         Err(refusal) => return Err(refuse(&app, refusal, 0)),
     };
     app.ingest(move |app| {
         let length = bytes.len();
-        let taken = take(app, &bytes);
+        let taken = take(app, &caller, &bytes);
         let written = taken.map_err(|refusal| refuse(app, refusal, length))?;
         let result = match written {
             WrittenAs::New => "new",
@@ -159,8 +163,9 @@ fn require(headers: &HeaderMap, name: &HeaderName, expected: &str) -> Result<(),
     Err(Refusal::new("unsupported", status, message))
 }
 
-fn take(app: &App, bytes: &[u8]) -> Result<WrittenAs, Refusal> {
+fn take(app: &App, caller: &Caller, bytes: &[u8]) -> Result<WrittenAs, Refusal> {
     let batch = wire::decode(bytes).map_err(|error| refuse_undecodable(&error))?;
+    check_node(caller, &batch)?;
     let site = app.sites.of_batch(&batch.site, &batch.node);
     let received = ReceivedBatch {
         bytes: bytes.to_vec(),
@@ -175,6 +180,23 @@ fn take(app: &App, bytes: &[u8]) -> Result<WrittenAs, Refusal> {
             Ok(WrittenAs::New)
         }
     }
+}
+
+/// A token may write for its own node alone.
+fn check_node(caller: &Caller, batch: &Batch) -> Result<(), Refusal> {
+    let node = NodeKey {
+        cluster: batch.cluster.clone(),
+        node: batch.node.clone(),
+    };
+    if caller.role.may_write(&node) {
+        return Ok(());
+    }
+    let NodeKey { cluster, node } = node;
+    let message = format!(
+        "this token is for {}, the batch is of {cluster}/{node}",
+        caller.role
+    );
+    Err(Refusal::new("forbidden", StatusCode::FORBIDDEN, message))
 }
 
 fn refuse_undecodable(error: &DecodeError) -> Refusal {

@@ -2,6 +2,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod access;
 pub mod api;
 pub mod app;
 pub mod carbon;
@@ -10,6 +11,7 @@ pub mod client;
 pub mod commands;
 pub mod compare;
 pub mod config;
+pub mod crypto;
 pub mod csv_file;
 pub mod demo;
 pub mod error;
@@ -29,3 +31,4 @@ pub mod site;
 pub mod site_map;
 pub mod source;
 pub mod store;
+pub mod token;

@@ -25,7 +25,7 @@ use process::Process;
 pub use booking::{Booking, time_range};
 
 /// What became of a batch; label values of `hxmlops_ingest_batches_total`.
-pub const INGEST_RESULTS: [&str; 9] = [
+pub const INGEST_RESULTS: [&str; 10] = [
     "new",
     "duplicate",
     "conflict",
@@ -34,7 +34,17 @@ pub const INGEST_RESULTS: [&str; 9] = [
     "invalid",
     "too_large",
     "unsupported",
+    "forbidden",
     "failed",
+];
+
+/// Why somebody was not let in; label values of `hxmlops_http_denied_total`.
+pub const DENIALS: [&str; 5] = [
+    "unauthenticated",
+    "forbidden",
+    "rate",
+    "connections",
+    "handshake",
 ];
 
 /// Bounds of the request histogram, in seconds.
@@ -48,6 +58,7 @@ pub struct Metrics {
     ingest_batches: IntCounterVec,
     ingest_bytes: IntCounter,
     requests: HistogramVec,
+    denied: IntCounterVec,
     store_bytes: IntGauge,
 }
 
@@ -67,6 +78,7 @@ impl Metrics {
             ingest_batches: add(&registry, ingest_batches()),
             ingest_bytes: add(&registry, ingest_bytes()),
             requests: add(&registry, requests()),
+            denied: add(&registry, denied()),
             store_bytes: add(&registry, store_bytes()),
             registry,
         }
@@ -91,6 +103,11 @@ impl Metrics {
         self.requests
             .with_label_values(&[method, route, &status.to_string()])
             .observe(seconds);
+    }
+
+    /// Counts somebody who was not let in, for one of [`DENIALS`].
+    pub fn count_denied(&self, reason: &str) {
+        self.denied.with_label_values(&[reason]).inc();
     }
 
     /// Shows the intensity of each site's grid as it is now, in place of what was shown before.
@@ -197,6 +214,19 @@ fn requests() -> HistogramVec {
     let options = HistogramOpts::new("hxmlops_http_request_duration_seconds", help)
         .buckets(REQUEST_BUCKETS.to_vec());
     valid(HistogramVec::new(options, &["method", "route", "status"]))
+}
+
+fn denied() -> IntCounterVec {
+    let help =
+        "Requests that were not let in, and connections that did not come to one, by reason.";
+    let counter = valid(IntCounterVec::new(
+        Opts::new("hxmlops_http_denied_total", help),
+        &["reason"],
+    ));
+    for reason in DENIALS {
+        counter.with_label_values(&[reason]);
+    }
+    counter
 }
 
 fn store_bytes() -> IntGauge {

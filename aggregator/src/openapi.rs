@@ -3,7 +3,7 @@
 use axum::Json;
 use utoipa::OpenApi;
 
-use crate::api::{health, intensity, nodes, runs, series, stages};
+use crate::api::{health, intensity, nodes, runs, series, stages, tokens};
 use crate::ingest;
 
 /// All of it; a route that is missing here is found by the tests.
@@ -22,6 +22,9 @@ use crate::ingest;
         series::list,
         intensity::list,
         intensity::add,
+        tokens::list,
+        tokens::create,
+        tokens::revoke,
         health::metrics,
         health::alive,
         health::ready,

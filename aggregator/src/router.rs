@@ -8,38 +8,55 @@ use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::{Method, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::Response;
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use wire::limits::MAX_BATCH_BYTES;
 
-use crate::api::{health, intensity, nodes, runs, series, stages};
+use crate::access::{Guarded, authorize};
+use crate::api::{health, intensity, nodes, runs, series, stages, tokens};
 use crate::app::App;
 use crate::error::ApiError;
+use crate::token::Need;
 use crate::{ingest, openapi, page};
 
 /// Bytes of a request's body, where a route sets no limit of its own.
 const MAX_BODY_BYTES: usize = 4 << 20;
 
-/// The whole HTTP side.
+/// The whole HTTP side: four groups of routes, by who may call them.
 pub fn router(app: Arc<App>) -> Router {
+    let for_whom = |need| {
+        let app = Arc::clone(&app);
+        middleware::from_fn_with_state(Guarded { app, need }, authorize)
+    };
+    let probes = Router::new()
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready));
     let batches = post(ingest::post_batch).layer(DefaultBodyLimit::max(MAX_BATCH_BYTES));
-    Router::new()
+    let agents = Router::new()
+        .route("/v1/batches", batches)
+        .route_layer(for_whom(Need::Ingest));
+    let readers = Router::new()
         .route("/", get(page::index))
         .route("/page.js", get(page::script))
         .route("/page.css", get(page::style))
-        .route("/v1/batches", batches)
         .route("/api/v1/runs", get(runs::list))
         .route("/api/v1/runs/{run}/report", get(runs::report))
         .route("/api/v1/stages", get(stages::list))
         .route("/api/v1/nodes", get(nodes::list))
         .route("/api/v1/series", get(series::list))
-        .route(
-            "/api/v1/intensity",
-            get(intensity::list).post(intensity::add),
-        )
+        .route("/api/v1/intensity", get(intensity::list))
         .route("/api/v1/openapi.json", get(openapi::document))
         .route("/metrics", get(health::metrics))
-        .route("/healthz", get(health::alive))
-        .route("/readyz", get(health::ready))
+        .route_layer(for_whom(Need::Read));
+    let admins = Router::new()
+        .route("/api/v1/intensity", post(intensity::add))
+        .route("/api/v1/tokens", get(tokens::list).post(tokens::create))
+        .route("/api/v1/tokens/{id}", delete(tokens::revoke))
+        .route_layer(for_whom(Need::Admin));
+    Router::new()
+        .merge(probes)
+        .merge(agents)
+        .merge(readers)
+        .merge(admins)
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
@@ -67,6 +84,7 @@ async fn observe(State(app): State<Arc<App>>, request: Request, next: Next) -> R
     let method = match *request.method() {
         Method::GET => "GET",
         Method::POST => "POST",
+        Method::DELETE => "DELETE",
         _ => "other",
     };
     let route = request.extensions().get::<MatchedPath>().cloned();

@@ -1,5 +1,8 @@
 //! A server's life: check, lock, open, bind, serve, drain.
 
+mod accept;
+pub mod tls;
+
 use std::fs::File;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -14,10 +17,13 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::access::{self, Access, AccessError};
 use crate::app::App;
 use crate::config::{InvalidConfig, ServeConfig};
 use crate::intensity::{normalized_zone, yearly};
 use crate::router::router;
+use crate::serve::accept::{Acceptor, accept};
+use crate::serve::tls::{Tls, TlsError};
 use crate::site::Site;
 use crate::store::{SqliteStore, Store, StoreError};
 
@@ -45,6 +51,12 @@ pub enum StartError {
     /// The data directory cannot be kept from other servers.
     #[error("cannot lock {0}: {1}")]
     Lock(String, std::io::Error),
+    /// Its certificate cannot be used.
+    #[error("TLS: {0}")]
+    Tls(#[from] TlsError),
+    /// Who may ask is not known.
+    #[error(transparent)]
+    Access(#[from] AccessError),
     /// The address cannot be listened on.
     #[error("cannot listen on {0}: {1}; choose another address with --listen")]
     Listen(SocketAddr, std::io::Error),
@@ -55,6 +67,7 @@ pub struct Server {
     app: Arc<App>,
     listener: TcpListener,
     address: SocketAddr,
+    tls: Option<Arc<Tls>>,
     lock: File,
 }
 
@@ -68,18 +81,21 @@ impl Server {
         if !SqliteStore::exists(&config.data_dir) {
             check_zones(sites, |_| Ok(false))?;
         }
+        let tls = config.tls.clone().map(Tls::open).transpose()?.map(Arc::new);
         let lock = lock(&config.data_dir)?;
         // Opened for writing before anything is asked of it: a ledger of an older program is not read as it is.
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&config.data_dir)?);
         check_zones(sites, |zone| store.has_slots(zone))?;
+        let access = guard(&config, &store, tls.as_deref())?;
         let in_use = |error| StartError::Listen(config.listen, error);
         let listener = TcpListener::bind(config.listen).await.map_err(in_use)?;
         let address = listener.local_addr().map_err(in_use)?;
         store.put_sites(sites)?;
         Ok(Self {
-            app: Arc::new(App::new(store, &config)),
+            app: Arc::new(App::new(store, access, &config)),
             listener,
             address,
+            tls,
             lock,
         })
     }
@@ -90,18 +106,32 @@ impl Server {
         self.address
     }
 
+    /// `http` or `https`.
+    #[must_use]
+    pub fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "https" } else { "http" }
+    }
+
     /// Serves until `stop`, then ends what is under way within a grace period.
     ///
     /// # Errors
-    /// Where accepting connections fails for good.
+    /// Where a task of the server panics.
     pub async fn run(self, stop: CancellationToken) -> std::io::Result<()> {
         let _lock = self.lock;
         let tasks = TaskTracker::new();
         tasks.spawn(refresh(Arc::clone(&self.app), stop.clone()));
+        tasks.spawn(keep_guard(
+            Arc::clone(&self.app),
+            self.tls.clone(),
+            stop.clone(),
+        ));
         tasks.close();
-        let serving = axum::serve(self.listener, router(self.app))
-            .with_graceful_shutdown(stop.clone().cancelled_owned());
-        let mut serving = tokio::spawn(serving.into_future());
+        let acceptor = Acceptor {
+            metrics: Arc::clone(&self.app.metrics),
+            router: router(self.app),
+            tls: self.tls,
+        };
+        let mut serving = tokio::spawn(accept(self.listener, acceptor, stop.clone()));
 
         let ended = tokio::select! {
             ended = &mut serving => ended,
@@ -113,7 +143,65 @@ impl Server {
         };
         stop.cancel();
         tasks.wait().await;
-        ended.unwrap_or_else(|panic| Err(std::io::Error::other(panic)))
+        ended.map_err(std::io::Error::other)
+    }
+}
+
+/// Who is let in; nobody is not an answer where other machines can ask.
+fn guard(
+    config: &ServeConfig,
+    store: &Arc<dyn Store>,
+    tls: Option<&Tls>,
+) -> Result<Access, StartError> {
+    let takes_certificates = tls.is_some_and(Tls::takes_certificates);
+    let access = Access::open(
+        Arc::clone(store),
+        config.token_file.clone(),
+        takes_certificates,
+    )?;
+    if config.must_be_guarded && !access.is_guarded() {
+        return Err(InvalidConfig(format!(
+            "{} can be reached from other machines and there is no token: make one with \
+             `hxmlops token create --role admin --data-dir {}`, or give --token-file or --client-ca",
+            config.listen,
+            config.data_dir.display()
+        ))
+        .into());
+    }
+    Ok(access)
+}
+
+/// Follows tokens that other processes write, and certificates that are renewed.
+async fn keep_guard(app: Arc<App>, tls: Option<Arc<Tls>>, stop: CancellationToken) {
+    let mut ticks = tokio::time::interval(access::REFRESH_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = ticks.tick() => {}
+        }
+        let (app, tls) = (Arc::clone(&app), tls.clone());
+        let looked = tokio::task::spawn_blocking(move || look_at_guard(&app, tls.as_deref()));
+        if let Err(error) = looked.await {
+            tracing::error!(%error, "tokens and certificates could not be looked at");
+        }
+    }
+}
+
+fn look_at_guard(app: &App, tls: Option<&Tls>) {
+    if let Err(error) = app.access.refresh() {
+        tracing::warn!("tokens could not be read, those known stay good: {error}");
+    }
+    match tls.map(Tls::reload_if_changed) {
+        Some(Ok(true)) => {
+            tracing::info!("new connections are served with the certificate as it is now");
+        }
+        Some(Err(error)) => {
+            tracing::warn!(
+                "the certificate as it is now cannot be used, the one before stays: {error}"
+            );
+        }
+        _ => {}
     }
 }
 

@@ -6,12 +6,14 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use wire::v1::Batch;
 
+use crate::api::tokens::{self, MadeToken, NewToken};
 use crate::cli::LedgerArgs;
 use crate::client::Client;
 use crate::intensity::Slot;
 use crate::ledger::{Ledger, ReportQuery};
 use crate::report::Report;
 use crate::store::{ReceivedBatch, RunFilter, RunSummary, SqliteStore, Store, StoreError, Written};
+use crate::token::TokenRecord;
 
 /// The site of batches that name none, where the ledger knows none or several.
 const DEFAULT_SITE: &str = "default";
@@ -47,7 +49,7 @@ impl Source {
     ) -> anyhow::Result<Self> {
         match &args.data_dir {
             Some(dir) => Ok(Self::Store(Arc::new(open(dir)?))),
-            None => Client::new(&args.server).map(Self::Server),
+            None => Client::new(args).map(Self::Server),
         }
     }
 
@@ -99,6 +101,43 @@ impl Source {
         match self {
             Self::Server(client) => client.put_slots(slots).await,
             Self::Store(store) => Ok(store.put_slots(slots)?),
+        }
+    }
+
+    /// Makes a token.
+    ///
+    /// # Errors
+    /// Where the ledger does not take it.
+    pub async fn make_token(&self, new: &NewToken) -> anyhow::Result<MadeToken> {
+        match self {
+            Self::Server(client) => client.make_token(new).await,
+            Self::Store(store) => Ok(tokens::make(&**store, new, Timestamp::now())?),
+        }
+    }
+
+    /// All tokens.
+    ///
+    /// # Errors
+    /// Where the ledger cannot be asked.
+    pub async fn tokens(&self) -> anyhow::Result<Vec<TokenRecord>> {
+        match self {
+            Self::Server(client) => client.tokens().await,
+            Self::Store(store) => Ok(store.tokens()?),
+        }
+    }
+
+    /// Revokes a token.
+    ///
+    /// # Errors
+    /// Where there is none with this id, or the ledger cannot be written.
+    pub async fn revoke_token(&self, id: &str) -> anyhow::Result<()> {
+        match self {
+            Self::Server(client) => client.revoke_token(id).await,
+            Self::Store(store) => {
+                let is_there = store.revoke_token(id, Timestamp::now())?;
+                anyhow::ensure!(is_there, "there is no token {id}");
+                Ok(())
+            }
         }
     }
 

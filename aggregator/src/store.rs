@@ -13,6 +13,7 @@ use wire::{Energy, StreamId};
 use crate::intensity::Slot;
 use crate::rollup::Unfit;
 use crate::site::Site;
+use crate::token::TokenRecord;
 
 pub use sqlite::SqliteStore;
 
@@ -386,6 +387,24 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// Where the store fails.
     fn has_slots(&self, intensity_zone: &str) -> Result<bool, StoreError>;
+
+    /// Keeps a new token; its id must be new.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    fn put_token(&self, token: &TokenRecord) -> Result<(), StoreError>;
+
+    /// Ends a token; false where there is none with this id.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    fn revoke_token(&self, id: &str, now: Timestamp) -> Result<bool, StoreError>;
+
+    /// All tokens that there ever were, the oldest first.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    fn tokens(&self) -> Result<Vec<TokenRecord>, StoreError>;
 
     /// Reads every raw batch again and proves that the rollups are their sums, and that each zone-minute's
     /// parts are what was measured. `progress` is called with (batches done, batches in all).

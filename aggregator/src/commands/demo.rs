@@ -74,6 +74,8 @@ async fn demo(args: &DemoArgs) -> anyhow::Result<()> {
     let server = start_server(&hxmlops, &ledger_dir, &args.intensity_zone)?;
     let url = server.address().to_owned();
     let source = Source::open(&LedgerArgs {
+        token_file: None,
+        ca_file: None,
         server: url.clone(),
         data_dir: None,
     })?;

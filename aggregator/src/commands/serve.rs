@@ -8,6 +8,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
+use crate::access::AccessError;
 use crate::config::ServeConfig;
 use crate::serve::{Server, StartError};
 
@@ -34,12 +35,19 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
     let server = match Server::bind(config).await {
         Ok(server) => server,
         Err(StartError::Config(invalid)) => return Ok(usage(&invalid)),
+        Err(StartError::Tls(error)) => return Ok(usage(&format!("TLS: {error}"))),
+        Err(StartError::Access(AccessError::File(error))) => return Ok(usage(&error)),
         Err(error) => return Err(error.into()),
     };
     let mut out = std::io::stdout();
-    writeln!(out, "listening on http://{}", server.address())
-        .and_then(|()| out.flush())
-        .context("cannot write to standard output")?;
+    writeln!(
+        out,
+        "listening on {}://{}",
+        server.scheme(),
+        server.address()
+    )
+    .and_then(|()| out.flush())
+    .context("cannot write to standard output")?;
     server.run(stop).await?;
     Ok(ExitCode::SUCCESS)
 }

@@ -64,6 +64,9 @@ fn what_cannot_be_is_named_in_one_line() {
         assert!(error.contains(expected), "{yaml}: {error}");
     };
     check("listen: 0.0.0.0:8642", "--insecure");
+    check("tls_cert: c", "go together");
+    check("tls-key: k", "go together");
+    check("client_ca: a", "with them");
     check("pue: 0.9", "1 or more");
     check("pue: .nan", "1 or more");
     check("site: ''", "no usable name");
@@ -75,6 +78,13 @@ fn what_cannot_be_is_named_in_one_line() {
     check("- 1", "");
     assert!(read(args(), "{listen: '0.0.0.0:1', insecure: true}").is_ok());
     assert!(read(args(), "listen: '[::1]:1'").is_ok());
+    let tls = read(args(), "{listen: '0.0.0.0:1', tls_cert: c, tls_key: k}").unwrap();
+    assert!(tls.must_be_guarded);
+    assert!(
+        !read(args(), "{tls_cert: c, tls_key: k}")
+            .unwrap()
+            .must_be_guarded
+    );
     let careful = ServeArgs {
         insecure: Some(false),
         ..args()

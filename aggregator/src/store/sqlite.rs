@@ -8,6 +8,7 @@ mod read;
 mod row;
 mod settings;
 mod sums;
+mod tokens;
 mod write;
 
 use std::fs;
@@ -24,6 +25,7 @@ use super::{
 use crate::intensity::Slot;
 use crate::rollup::rollup;
 use crate::site::Site;
+use crate::token::TokenRecord;
 use write::Writer;
 
 /// Name of the ledger's file within a data directory.
@@ -196,6 +198,18 @@ impl Store for SqliteStore {
 
     fn has_slots(&self, intensity_zone: &str) -> Result<bool, StoreError> {
         self.read(|connection| settings::has_slots(connection, intensity_zone))
+    }
+
+    fn put_token(&self, token: &TokenRecord) -> Result<(), StoreError> {
+        self.write(|writer| Ok(tokens::put(writer.connection(), token)?))
+    }
+
+    fn revoke_token(&self, id: &str, now: Timestamp) -> Result<bool, StoreError> {
+        self.write(|writer| Ok(tokens::revoke(writer.connection(), id, now)?))
+    }
+
+    fn tokens(&self) -> Result<Vec<TokenRecord>, StoreError> {
+        self.read(tokens::all)
     }
 
     fn check(&self, progress: &mut dyn FnMut(u64, u64)) -> Result<CheckReport, StoreError> {

@@ -19,6 +19,10 @@ fn every_command_says_what_it_does() {
         "import energy",
         "import intensity",
         "serve",
+        "token",
+        "token create",
+        "token list",
+        "token revoke",
         "ledger",
         "ledger check",
         "demo",
@@ -32,7 +36,7 @@ fn every_command_says_what_it_does() {
 
 #[test]
 fn a_parent_without_a_command_prints_its_help() {
-    for parent in [&[][..], &["import"], &["ledger"]] {
+    for parent in [&[][..], &["import"], &["ledger"], &["token"]] {
         run(parent).assert_usage("Commands:");
     }
 }

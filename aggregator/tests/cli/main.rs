@@ -9,3 +9,4 @@ mod ledger_check;
 mod program;
 mod serve;
 mod server;
+mod token;

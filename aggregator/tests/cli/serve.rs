@@ -23,7 +23,7 @@ fn serve(flags: &[&str], variable: Option<&str>) -> Ended {
 
 #[test]
 fn a_flag_wins_over_the_environment_and_that_over_the_file() {
-    let refused = "neither TLS nor tokens";
+    let refused = "in the clear";
     let allowed = "unknown intensity zone 'ATLANTIS'";
     for (flags, variable, expected) in [
         (&[][..], None, allowed),

@@ -14,14 +14,14 @@ use crate::ledger::{ENERGY, INTENSITY};
 use crate::program::{Ended, hxmlops, run};
 
 /// `hxmlops serve` on a port and a ledger of its own.
-struct Serving {
-    child: Child,
-    url: String,
-    dir: TempDir,
+pub(crate) struct Serving {
+    pub(crate) child: Child,
+    pub(crate) url: String,
+    pub(crate) dir: TempDir,
 }
 
 impl Serving {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let dir = TempDir::new().unwrap();
         let mut child = hxmlops(["serve", "--listen", "127.0.0.1:0", "--site", "lab"])
             .args(["--intensity-zone", "FR", "--pue", "1.2", "--data-dir"])

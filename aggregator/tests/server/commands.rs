@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
+use aggregator::cli::LedgerArgs as Where;
 use aggregator::client::Client;
 use aggregator::commands::ledger::{self, LedgerArgs, LedgerCommand};
 use aggregator::commands::serve;
@@ -58,7 +59,13 @@ async fn the_client_asks_for_one_run_where_it_is_told_to() {
         run: Some("r2".to_owned()),
         ..RunFilter::default()
     };
-    let client = Client::new(&server.base).unwrap();
+    let client = Client::new(&Where {
+        server: server.base.clone(),
+        data_dir: None,
+        token_file: None,
+        ca_file: None,
+    });
+    let client = client.unwrap();
     let runs = client.runs(&filter).await.unwrap();
     let runs: Vec<&str> = runs.iter().map(|run| run.key.run.as_str()).collect();
     assert_eq!(runs, ["r2"]);

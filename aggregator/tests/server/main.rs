@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod access;
 mod batches;
 mod commands;
 mod conformance;
@@ -11,3 +12,4 @@ mod ingest;
 mod metrics;
 mod running;
 mod sqlite;
+mod tls;

@@ -9,6 +9,12 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use wire::v1::Batch;
 
+/// One of plain HTTP, which all the same wants to know how it would do TLS.
+fn http_client() -> Client {
+    aggregator::crypto::install();
+    Client::new()
+}
+
 /// A server that runs until the test is over.
 pub(crate) struct Running {
     pub(crate) base: String,
@@ -41,7 +47,7 @@ impl Running {
         let stop = CancellationToken::new();
         Self {
             base,
-            client: Client::new(),
+            client: http_client(),
             task: tokio::spawn(server.run(stop.clone())),
             stop,
         }

@@ -10,7 +10,10 @@ use rusqlite_migration::{M, Migrations};
 use crate::store::StoreError;
 
 /// Every change of the schema, in order; its number is its place, from 1.
-const SCHEMA: [&str; 1] = [include_str!("migrations/0001_ledger.sql")];
+const SCHEMA: [&str; 2] = [
+    include_str!("migrations/0001_ledger.sql"),
+    include_str!("migrations/0002_tokens.sql"),
+];
 /// `application_id` of a ledger, as the first migration sets it.
 const APPLICATION_ID: i64 = 1_213_746_508;
 /// How long a connection waits for another process that holds the file.
