@@ -200,7 +200,7 @@ fn a_second_agent_in_one_spool_says_so() {
     let spool = site.directory.path().join("spool");
     let first = site.agent(&spool, "http://127.0.0.1:9");
     let args = site.agent_args(&spool, "http://127.0.0.1:9");
-    for (flags, code) in [(&[][..], 1)] {
+    for (flags, code) in [(&[][..], 1), (&["--check"], 3)] {
         let second = output("hxmlops-agent", &[&args, flags].concat()).unwrap();
         assert_eq!(second.status.code(), Some(code));
         let said = [second.stdout, second.stderr].concat();
