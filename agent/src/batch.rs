@@ -1,78 +1,117 @@
-//! Records packed for the aggregator: batches numbered within a stream, with the raw counters beside them.
+//! Records as the spool and the wire have them: one measured interval with its dictionaries, and the counters that it
+//! ends with.
 
 use std::sync::Arc;
 
-use rustix::rand::{GetRandomFlags, getrandom};
-use wire::v1::{Batch, CounterReading, Interval, Workload, Zone, ZoneSample};
-use wire::{Energy, StreamId};
+use tracing::info;
+use wire::Energy;
+use wire::limits::MAX_INTERVAL_NS;
+use wire::v1::{Interval, Workload, Zone, ZoneSample};
 
-use crate::node::{Node, ZoneState};
+use crate::clock::Moment;
+use crate::idle::Origin;
+use crate::node::ZoneState;
 use crate::run::{Record, ZoneRecord};
+use crate::sensor::Reading;
+use crate::spool::{Counter, Measured, Standing};
 
-/// A batch ready to be sent.
-#[derive(Debug)]
-pub struct Packed {
-    /// As it goes over the network.
-    pub bytes: Vec<u8>,
-    /// The energy in it, additive zones together: what is lost if it is.
-    pub energy: Energy,
+/// One interval that ended at `end`.
+#[must_use]
+pub fn measured(zones: &[ZoneState], record: &Record, end: Moment) -> Measured {
+    let workloads = record.parties.workloads();
+    Measured {
+        workloads: workloads
+            .iter()
+            .map(|workload| Workload::clone(workload))
+            .collect(),
+        zones: zones.iter().map(zone).collect(),
+        interval: interval(record, workloads),
+        end: standing(zones, end),
+    }
 }
 
-/// Numbers and packs the batches of one stream.
-#[derive(Debug)]
-pub struct Batcher {
-    stream_id: StreamId,
-    sequence: u64,
-    cluster: String,
-    node: String,
-    boot_id: String,
-}
-
-impl Batcher {
-    /// Mints a stream.
-    ///
-    /// # Errors
-    /// Where the kernel gives no random bytes.
-    pub fn new(cluster: &str, node: &str, boot_id: &str) -> anyhow::Result<Self> {
-        let mut stream_id = [0; 16];
-        getrandom(&mut stream_id, GetRandomFlags::empty())?;
-        Ok(Self {
-            stream_id: StreamId(stream_id),
-            sequence: 0,
-            cluster: cluster.to_owned(),
-            node: node.to_owned(),
-            boot_id: boot_id.to_owned(),
+/// How the counters stand, as far as was told of them.
+#[must_use]
+pub fn standing(zones: &[ZoneState], now: Moment) -> Standing {
+    let counter = |state: &ZoneState| {
+        let reading = state.last_reading()?;
+        Some(Counter {
+            zone: state.zone.name.clone(),
+            source: state.zone.source.clone(),
+            counter_uj: reading.counter_uj,
+            boottime_ns: reading.boottime_ns,
+            awake_ns: reading.awake_ns,
         })
+    };
+    Standing {
+        counters: zones.iter().filter_map(counter).collect(),
+        boottime_ns: now.boottime_ns,
+        unix_ms: now.unix_ms,
     }
+}
 
-    /// The next batch: one interval, and the counters that it ends with.
-    pub fn pack(&mut self, node: &Node, record: &Record) -> Packed {
-        self.sequence += 1;
-        let workloads = record.parties.workloads();
-        let batch = Batch {
-            version: wire::VERSION,
-            cluster: self.cluster.clone(),
-            node: self.node.clone(),
-            site: String::new(),
-            stream_id: self.stream_id.to_vec(),
-            sequence: self.sequence,
-            boot_id: self.boot_id.clone(),
-            agent_version: env!("CARGO_PKG_VERSION").to_owned(),
-            workloads: workloads
-                .iter()
-                .map(|workload| Workload::clone(workload))
-                .collect(),
-            zones: node.zones.iter().map(zone).collect(),
-            intervals: vec![interval(record, workloads)],
-            readings: readings(node),
-            losses: Vec::new(),
-        };
-        let known = record.zones.iter().filter(|zone| zone.shares.is_some());
-        Packed {
-            bytes: wire::encode(&batch),
-            energy: known.map(|zone| zone.sample.energy).sum(),
-        }
+/// The time between the end of what an earlier process of this boot has told of and now: its energy is known, who
+/// used it is not. `None` where there is no such time, or more than an interval may have.
+#[must_use]
+pub fn gap(zones: &mut [ZoneState], earlier: &Standing, now: Moment) -> Option<Measured> {
+    let duration_ns = now.boottime_ns.checked_sub(earlier.boottime_ns)?;
+    let seconds = duration_ns / 1_000_000_000;
+    if duration_ns > MAX_INTERVAL_NS {
+        info!("{seconds} s since an earlier agent's last interval are too long to be booked");
     }
+    if !(1..=MAX_INTERVAL_NS).contains(&duration_ns) {
+        return None;
+    }
+    let samples = zones.iter_mut().enumerate();
+    let samples = samples.map(|(index, state)| gap_sample(index, state, earlier));
+    let interval = Interval {
+        start_unix_ms: now.unix_ms - (duration_ns / 1_000_000) as i64,
+        duration_ns,
+        zones: samples.collect(),
+        unwatched: true,
+        ..Interval::default()
+    };
+    let gap = Measured {
+        workloads: Vec::new(),
+        zones: zones.iter().map(zone).collect(),
+        interval,
+        end: standing(zones, now),
+    };
+    let energy = gap.energy();
+    info!("{seconds} s since an earlier agent's last interval: {energy} are the system's and idle");
+    Some(gap)
+}
+
+fn gap_sample(index: usize, state: &mut ZoneState, earlier: &Standing) -> ZoneSample {
+    let (sample, idle) = state.resume(reading(earlier, state));
+    let of_sample = ZoneSample {
+        zone: index as u32,
+        outcome: sample.outcome.into(),
+        measured_uj: sample.energy.microjoules(),
+        ..ZoneSample::default()
+    };
+    if !state.zone.parent.is_empty() {
+        return of_sample;
+    }
+    let active = sample.energy.checked_sub(idle).unwrap_or(Energy::ZERO);
+    ZoneSample {
+        idle_uj: idle.microjoules(),
+        system_uj: active.microjoules(),
+        idle_seeded: state.idle.origin() == Origin::Seeded,
+        ..of_sample
+    }
+}
+
+/// The zone's counter as an earlier process has told of it.
+fn reading(earlier: &Standing, state: &ZoneState) -> Option<Reading> {
+    let is_it =
+        |counter: &&Counter| counter.zone == state.zone.name && counter.source == state.zone.source;
+    let counter = earlier.counters.iter().find(is_it)?;
+    Some(Reading {
+        counter_uj: counter.counter_uj,
+        boottime_ns: counter.boottime_ns,
+        awake_ns: counter.awake_ns,
+    })
 }
 
 fn zone(state: &ZoneState) -> Zone {
@@ -124,15 +163,136 @@ fn sample(index: usize, record: &ZoneRecord) -> ZoneSample {
     }
 }
 
-fn readings(node: &Node) -> Vec<CounterReading> {
-    let reading = |(index, state): (usize, &ZoneState)| {
-        let reading = state.last_reading()?;
-        Some(CounterReading {
-            zone: index as u32,
-            counter_uj: reading.counter_uj,
-            boottime_ns: reading.boottime_ns,
-            awake_ns: reading.awake_ns,
-        })
-    };
-    node.zones.iter().enumerate().filter_map(reading).collect()
+#[cfg(test)]
+mod tests {
+    use wire::v1::{Basis, Outcome};
+
+    use super::*;
+    use crate::sensor::{IdleSource, SensorError};
+
+    const SECOND: u64 = 1_000_000_000;
+    const RANGE: u64 = 262_143_328_850;
+
+    fn reading(counter_uj: u64, seconds: u64) -> Reading {
+        Reading {
+            counter_uj,
+            boottime_ns: seconds * SECOND,
+            awake_ns: seconds * SECOND,
+        }
+    }
+
+    /// A zone of 2 W idle, as a new process finds it after its first reading.
+    fn zone(name: &str, parent: &str, first: Result<Reading, SensorError>) -> ZoneState {
+        let zone = crate::sensor::Zone {
+            name: name.into(),
+            parent: parent.into(),
+            basis: Basis::Measured,
+            package: Some(0),
+            range_uj: Some(RANGE),
+            idle: IdleSource::Exact(2.0),
+            source: format!("/{name}"),
+        };
+        let mut state = ZoneState::new(zone, "rapl");
+        state.sample([first].iter());
+        state
+    }
+
+    fn moment(seconds: u64) -> Moment {
+        Moment {
+            boottime_ns: seconds * SECOND,
+            awake_ns: seconds * SECOND,
+            unix_ms: 1_790_000_000_000 + seconds as i64 * 1_000,
+        }
+    }
+
+    /// How an earlier process has left these zones at the 100th second.
+    fn earlier(counters: &[(&str, u64)]) -> Standing {
+        let counter = |&(zone, counter_uj): &(&str, u64)| Counter {
+            zone: zone.into(),
+            source: format!("/{zone}"),
+            counter_uj,
+            boottime_ns: 100 * SECOND,
+            awake_ns: 100 * SECOND,
+        };
+        Standing {
+            counters: counters.iter().map(counter).collect(),
+            boottime_ns: 100 * SECOND,
+            unix_ms: 0,
+        }
+    }
+
+    #[test]
+    fn the_time_without_an_agent_is_idle_and_the_system_s_zone_by_zone() {
+        let mut zones = [
+            zone("package-0", "", Ok(reading(1_000_000, 110))),
+            zone("core-0", "package-0", Ok(reading(60_000_000, 110))),
+            zone("dram-0", "", Ok(reading(5, 110))),
+            zone("package-1", "", Ok(reading(7, 110))),
+        ];
+        let before = [
+            ("package-0", RANGE - 49_000_000),
+            ("core-0", 50_000_000),
+            ("package-1", 6),
+        ];
+        let gap = gap(&mut zones, &earlier(&before), moment(111)).unwrap();
+        let interval = &gap.interval;
+        assert!(interval.unwatched && gap.workloads.is_empty());
+        assert_eq!(interval.duration_ns, 11 * SECOND);
+        assert_eq!(interval.start_unix_ms, moment(100).unix_ms);
+        let found: Vec<(Outcome, [u64; 3])> = interval
+            .zones
+            .iter()
+            .map(|sample| {
+                (
+                    sample.outcome(),
+                    [sample.measured_uj, sample.idle_uj, sample.system_uj],
+                )
+            })
+            .collect();
+        let expected = [
+            (Outcome::Wrapped, [50_000_000, 20_000_000, 30_000_000]),
+            (Outcome::Sampled, [10_000_000, 0, 0]),
+            (Outcome::First, [0; 3]),
+            (Outcome::Sampled, [1, 1, 0]),
+        ];
+        assert_eq!(found, expected);
+        assert_eq!(gap.end, standing(&zones, moment(111)));
+    }
+
+    #[test]
+    fn a_gap_in_which_a_counter_may_have_wrapped_twice_is_a_hole() {
+        let mut zones = [zone("package-0", "", Ok(reading(70_000_000, 500)))];
+        let before = earlier(&[("package-0", 60_000_000)]);
+        let gap = gap(&mut zones, &before, moment(500)).unwrap();
+        assert_eq!(gap.interval.zones[0].outcome(), Outcome::Reset);
+        assert_eq!(gap.energy(), Energy::ZERO);
+    }
+
+    #[test]
+    fn a_zone_that_cannot_be_read_at_the_start_is_booked_when_it_can() {
+        let failed = || Err(SensorError::Failed("hangs".into()));
+        let mut zones = [zone("package-0", "", failed())];
+        let before = earlier(&[("package-0", 60_000_000)]);
+        let gap = gap(&mut zones, &before, moment(110)).unwrap();
+        assert_eq!(gap.interval.zones[0].outcome(), Outcome::Failed);
+        assert_eq!(
+            gap.end.counters, before.counters,
+            "as long as nothing else was told"
+        );
+        let later = zones[0].sample([Ok(reading(90_000_000, 115))].iter());
+        assert_eq!(
+            (later.outcome, later.energy.microjoules()),
+            (Outcome::Sampled, 30_000_000)
+        );
+    }
+
+    #[test]
+    fn there_is_no_gap_of_no_time_or_of_months() {
+        let months = 40 * 24 * 3_600;
+        for seconds in [100, 99, 100 + months] {
+            let mut zones = [zone("package-0", "", Ok(reading(2, seconds)))];
+            let before = earlier(&[("package-0", 1)]);
+            assert_eq!(gap(&mut zones, &before, moment(seconds)), None);
+        }
+    }
 }

@@ -2,9 +2,13 @@
 
 use std::fmt::Write;
 
+use anyhow::Context;
+use tokio::net::TcpSocket;
+
 use crate::config::{Config, UsageSource};
 use crate::node::{Node, hierarchies};
 use crate::sensor::{Finding, select};
+use crate::spool::lock;
 use crate::usage::Usage as _;
 use crate::usage::accounting::Accounting;
 use crate::usage::ebpf::{EbpfUsage, Options};
@@ -13,17 +17,54 @@ use crate::usage::ebpf::{EbpfUsage, Options};
 #[must_use]
 pub fn check(config: &Config) -> (String, bool) {
     let mut text = String::new();
-    for finding in select(&config.power, &config.proc_root, &config.sys_root).findings {
-        describe(&finding, &mut text);
+    let selection = select(&config.power, &config.proc_root, &config.sys_root);
+    for finding in &selection.findings {
+        describe(finding, &mut text);
     }
     describe_usage(config, &mut text);
     // The verdict is that of the start itself.
-    let started = Node::find(config);
-    let _ = match &started {
-        Ok(_) => writeln!(text, "ready to run"),
-        Err(error) => writeln!(text, "something needed is missing: {error:#}"),
+    let missing = [
+        Node::with(config, selection).err(),
+        check_spool(config, &mut text).err(),
+        check_listen(config, &mut text).err(),
+    ];
+    let missing: Vec<_> = missing.into_iter().flatten().collect();
+    for error in &missing {
+        let _ = writeln!(text, "something needed is missing: {error:#}");
+    }
+    if missing.is_empty() {
+        let _ = writeln!(text, "ready to run");
+    }
+    (text, missing.is_empty())
+}
+
+fn check_spool(config: &Config, text: &mut String) -> anyhow::Result<()> {
+    let Some(directory) = &config.spool_dir else {
+        let _ = writeln!(text, "spool: in memory");
+        return Ok(());
     };
-    (text, started.is_ok())
+    lock::check(directory)?;
+    let _ = writeln!(text, "spool: {} can be written", directory.display());
+    Ok(())
+}
+
+/// Takes the address without listening, so that nobody finds it taken meanwhile.
+fn check_listen(config: &Config, text: &mut String) -> anyhow::Result<()> {
+    let Some(address) = config.listen else {
+        return Ok(());
+    };
+    let taken = || -> std::io::Result<()> {
+        let socket = if address.is_ipv4() {
+            TcpSocket::new_v4()?
+        } else {
+            TcpSocket::new_v6()?
+        };
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)
+    };
+    taken().with_context(|| format!("cannot listen on {address}"))?;
+    let _ = writeln!(text, "address: {address} is free");
+    Ok(())
 }
 
 fn describe(finding: &Finding, text: &mut String) {

@@ -26,6 +26,14 @@ pub struct Clock {
 }
 
 impl Clock {
+    /// Goes on from a moment of an earlier process of this boot, so that its stamps are followed too.
+    #[must_use]
+    pub fn after(boottime_ns: u64, unix_ms: i64) -> Self {
+        Self {
+            offset_ms: Some(unix_ms - (boottime_ns / 1_000_000) as i64),
+        }
+    }
+
     /// Now.
     pub fn now(&mut self) -> Moment {
         let unix = SystemTime::now()

@@ -10,7 +10,12 @@ use anyhow::{Context, bail};
 use clap::{Parser, ValueEnum};
 use jiff::SignedDuration;
 
+use crate::uplink::Access;
+
 mod file;
+
+/// Room for some of the largest batches.
+const MIN_SPOOL_BYTES: u64 = 4 << 20;
 
 /// No zone idles above this.
 const MAX_IDLE_WATTS: f64 = 10_000.0;
@@ -63,6 +68,28 @@ pub struct Args {
     /// The aggregator, such as http://aggregator:8642 [default: none, metrics only]
     #[arg(long, env = "HXMLOPS_AGENT_AGGREGATOR_URL", value_name = "URL")]
     aggregator_url: Option<reqwest::Url>,
+    /// File with the token that the aggregator lets this node in with
+    #[arg(long, env = "HXMLOPS_AGENT_TOKEN_FILE", value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// Certificates (PEM) of the authorities that may vouch for the aggregator [default: the system's]
+    #[arg(long, env = "HXMLOPS_AGENT_CA_FILE", value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+    /// This node's own certificate (PEM), for an aggregator that asks for one
+    #[arg(
+        long,
+        env = "HXMLOPS_AGENT_CLIENT_CERT",
+        value_name = "FILE",
+        requires = "client_key"
+    )]
+    client_cert: Option<PathBuf>,
+    /// The key of --client-cert (PEM)
+    #[arg(
+        long,
+        env = "HXMLOPS_AGENT_CLIENT_KEY",
+        value_name = "FILE",
+        requires = "client_cert"
+    )]
+    client_key: Option<PathBuf>,
     /// Who counts CPU time
     #[arg(long, env = "HXMLOPS_AGENT_USAGE", value_enum, default_value_t = UsageSource::Auto)]
     usage: UsageSource,
@@ -72,9 +99,14 @@ pub struct Args {
     /// Idle power by zone where it is known, such as package-0=38.5,dram-0=4 [default: learned]
     #[arg(long, env = "HXMLOPS_AGENT_IDLE_WATTS", value_name = "ZONE=WATTS", value_delimiter = ',', value_parser = parse_idle_watts)]
     idle_watts: Vec<(String, f64)>,
-    /// Where idle power, as it was learned, is kept across restarts [default: $STATE_DIRECTORY, else nowhere]
+    /// Where what is not delivered yet waits, and idle power, as it was learned, is kept across restarts [default:
+    /// $STATE_DIRECTORY, else in memory and nowhere]
     #[arg(long, env = "HXMLOPS_AGENT_SPOOL_DIR", value_name = "DIR")]
     spool_dir: Option<PathBuf>,
+    /// Most bytes of batches that wait there (without --spool-dir at most 64MiB); beyond it the oldest are dropped and
+    /// told as lost
+    #[arg(long, env = "HXMLOPS_AGENT_SPOOL_MAX_BYTES", value_name = "SIZE", default_value = "256MiB", value_parser = parse_size)]
+    spool_max_bytes: u64,
     /// Levels that /metrics exports, with commas
     #[arg(
         long,
@@ -175,7 +207,7 @@ pub struct Config {
     /// Address to serve on; `None`: no server.
     pub listen: Option<SocketAddr>,
     /// Where batches go; `None`: nowhere.
-    pub aggregator_url: Option<reqwest::Url>,
+    pub aggregator: Option<Access>,
     /// Who counts CPU time.
     pub usage: UsageSource,
     /// Power sources in order; empty: auto.
@@ -184,6 +216,8 @@ pub struct Config {
     pub idle_watts: Vec<(String, f64)>,
     /// Where to keep what is to outlive the process; `None`: nowhere.
     pub spool_dir: Option<PathBuf>,
+    /// Most bytes of batches that wait there.
+    pub spool_max_bytes: u64,
     /// Levels of /metrics.
     pub metrics: Vec<Level>,
     /// How long an ended workload stays exported.
@@ -215,6 +249,7 @@ impl Config {
     /// # Errors
     /// Names the flag whose value is out of its range, or whose directory cannot be read.
     pub fn check(args: Args) -> anyhow::Result<Self> {
+        let aggregator = aggregator(&args)?;
         let node_name = args
             .node_name
             .or_else(|| std::env::var("NODE_NAME").ok())
@@ -246,19 +281,11 @@ impl Config {
             std::fs::read_dir(root)
                 .with_context(|| format!("{flag} {} cannot be read", root.display()))?;
         }
-        if let Some(url) = &args.aggregator_url
-            && !(url.username().is_empty() && url.password().is_none())
-        {
+        if args.spool_max_bytes < MIN_SPOOL_BYTES {
             bail!(
-                "--aggregator-url must not hold a password: it would be in the process list and in logs"
+                "--spool-max-bytes {} is too small: at least 4MiB",
+                args.spool_max_bytes
             );
-        }
-        if let Some(url) = args
-            .aggregator_url
-            .as_ref()
-            .filter(|url| url.scheme() != "http")
-        {
-            bail!("--aggregator-url {url}: only http:// can be spoken yet");
         }
         Ok(Self {
             node_name,
@@ -268,17 +295,50 @@ impl Config {
             cgroup_root: args.cgroup_root,
             interval: args.interval,
             listen: parse_listen(&args.listen)?,
-            aggregator_url: args.aggregator_url,
+            aggregator,
             usage: args.usage,
             power: power_sources(&args.power)?,
             idle_watts: args.idle_watts,
             spool_dir: args.spool_dir.or_else(state_directory),
+            spool_max_bytes: args.spool_max_bytes,
             metrics: args.metrics,
             metrics_linger: args.metrics_linger,
             metrics_max_series: args.metrics_max_series,
             check: args.check,
         })
     }
+}
+
+fn aggregator(args: &Args) -> anyhow::Result<Option<Access>> {
+    let Some(url) = args.aggregator_url.clone() else {
+        return Ok(None);
+    };
+    if !(url.username().is_empty() && url.password().is_none()) {
+        bail!(
+            "--aggregator-url must not hold a password: it would be in the process list and in logs"
+        );
+    }
+    if !matches!(url.scheme(), "http" | "https") {
+        bail!("--aggregator-url {url}: it begins with http:// or https://");
+    }
+    let client_cert = args.client_cert.clone().zip(args.client_key.clone());
+    let is_plain = url.scheme() == "http";
+    for (flag, is_set) in [
+        ("--ca-file", args.ca_file.is_some()),
+        ("--client-cert", client_cert.is_some()),
+    ] {
+        if is_plain && is_set {
+            bail!("{flag} is of no use with --aggregator-url {url}: it is not https");
+        }
+    }
+    let access = Access {
+        url,
+        token_file: args.token_file.clone(),
+        ca_file: args.ca_file.clone(),
+        client_cert,
+    };
+    access.check()?;
+    Ok(Some(access))
 }
 
 fn power_sources(args: &[PowerArg]) -> anyhow::Result<Vec<PowerSource>> {
@@ -326,6 +386,16 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
     duration
         .try_into()
         .map_err(|_| "a time is not negative".to_owned())
+}
+
+/// Bytes, or so many KiB, MiB or GiB.
+fn parse_size(text: &str) -> Result<u64, String> {
+    let units = [("KiB", 10), ("MiB", 20), ("GiB", 30)];
+    let of_unit = |(unit, shift): &(&str, u32)| Some((text.strip_suffix(unit)?, *shift));
+    let (number, shift) = units.iter().find_map(of_unit).unwrap_or((text, 0));
+    let number: Option<u64> = number.trim().parse().ok();
+    let bytes = number.and_then(|number| number.checked_mul(1 << shift));
+    bytes.ok_or("a size is a whole number, of KiB, MiB or GiB: 256MiB".to_owned())
 }
 
 /// What systemd made for a unit with `StateDirectory=`; the first, where there are several.
@@ -378,6 +448,13 @@ mod tests {
             (&["--idle-watts", "package-0=NaN"], "not 'NaN'"),
             (&["--idle-watts", "a=1,b=2,a=3"], "zone a twice"),
             (&["--aggregator-url", "ftp://x"], "--aggregator-url"),
+            (&["--spool-max-bytes", "1MiB"], "--spool-max-bytes 1048576"),
+            (&["--spool-max-bytes", "1 GB"], "a size is a whole number"),
+            (&["--client-cert", "c.pem"], "--client-key"),
+            (
+                &["--aggregator-url", "http://x", "--ca-file", "ca.pem"],
+                "--ca-file is of no use",
+            ),
             (
                 &["--aggregator-url", "http://u:secret@x"],
                 "must not hold a password",
@@ -398,6 +475,9 @@ mod tests {
         let idle = check(&["--idle-watts", "package-0=38.5,dram-0=4"]).unwrap();
         let expected = [("package-0".to_owned(), 38.5), ("dram-0".to_owned(), 4.0)];
         assert_eq!(idle.idle_watts, expected);
+        assert_eq!(config.spool_max_bytes, 256 << 20);
+        let small = check(&["--spool-max-bytes", "8192KiB"]).unwrap();
+        assert_eq!(small.spool_max_bytes, 8 << 20);
         let twice = check(&["--power", "model,rapl,model"]).unwrap();
         assert_eq!(twice.power, [PowerSource::Model, PowerSource::Rapl]);
     }

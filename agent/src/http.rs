@@ -1,7 +1,7 @@
 //! /metrics, /healthz and /readyz.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use axum::Router;
@@ -12,24 +12,28 @@ use axum::routing::get;
 
 use crate::metrics::Metrics;
 use crate::sensor::boottime_ns;
+use crate::spool::Spool;
 
 /// Whether the agent does its work.
-#[derive(Debug)]
 pub struct Health {
     started_ns: u64,
     last_tick_ns: AtomicU64,
+    uplink_has_died: AtomicBool,
+    spool: Option<Arc<Spool>>,
     /// Longer than this without a measured interval: something hangs.
     patience: Duration,
 }
 
 impl Health {
-    /// For an agent that measures every `interval`.
+    /// For an agent that measures every `interval`, into this spool.
     #[must_use]
-    pub fn new(interval: Duration) -> Self {
+    pub fn new(interval: Duration, spool: Option<Arc<Spool>>) -> Self {
         let patience = interval * 3 + Duration::from_secs(10);
         Self {
             started_ns: boottime_ns(),
             last_tick_ns: AtomicU64::new(0),
+            uplink_has_died: AtomicBool::new(false),
+            spool,
             patience,
         }
     }
@@ -39,13 +43,34 @@ impl Health {
         self.last_tick_ns.store(boottime_ns(), Relaxed);
     }
 
-    fn is_ready(&self) -> bool {
-        self.last_tick_ns.load(Relaxed) > 0
+    /// Nothing will be delivered any more.
+    pub fn uplink_has_died(&self) {
+        self.uplink_has_died.store(true, Relaxed);
     }
 
-    fn is_alive(&self) -> bool {
+    /// Does its work in full; else, why not.
+    fn is_ready(&self) -> Result<(), &'static str> {
+        if self.last_tick_ns.load(Relaxed) == 0 {
+            return Err("no interval was measured yet");
+        }
+        match &self.spool {
+            Some(spool) if !spool.is_writable() => {
+                Err("the spool cannot be written: intervals wait in memory")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A new start would not make it better; else, why it would.
+    fn is_alive(&self) -> Result<(), &'static str> {
         let last = self.last_tick_ns.load(Relaxed).max(self.started_ns);
-        boottime_ns().saturating_sub(last) <= self.patience.as_nanos() as u64
+        if boottime_ns().saturating_sub(last) > self.patience.as_nanos() as u64 {
+            return Err("no interval was measured for too long");
+        }
+        if self.uplink_has_died.load(Relaxed) {
+            return Err("what delivers batches has died");
+        }
+        Ok(())
     }
 }
 
@@ -61,18 +86,11 @@ pub fn router(metrics: Arc<Metrics>, health: Arc<Health>) -> Router {
         .route("/metrics", get(show_metrics))
         .route(
             "/healthz",
-            get(async |State(app): State<App>| {
-                verdict(
-                    app.health.is_alive(),
-                    "no interval was measured for too long",
-                )
-            }),
+            get(async |State(app): State<App>| verdict(app.health.is_alive())),
         )
         .route(
             "/readyz",
-            get(async |State(app): State<App>| {
-                verdict(app.health.is_ready(), "no interval was measured yet")
-            }),
+            get(async |State(app): State<App>| verdict(app.health.is_ready())),
         )
         .with_state(App { metrics, health })
 }
@@ -84,10 +102,24 @@ async fn show_metrics(State(app): State<App>) -> Response {
     }
 }
 
-fn verdict(good: bool, why_not: &str) -> Response {
-    if good {
-        "ok\n".into_response()
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, format!("{why_not}\n")).into_response()
+fn verdict(verdict: Result<(), &'static str>) -> Response {
+    match verdict {
+        Ok(()) => "ok\n".into_response(),
+        Err(why_not) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why_not}\n")).into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_agent_whose_uplink_has_died_is_not_alive() {
+        let health = Health::new(Duration::from_secs(5), None);
+        assert_eq!(health.is_ready(), Err("no interval was measured yet"));
+        health.tick();
+        assert_eq!((health.is_ready(), health.is_alive()), (Ok(()), Ok(())));
+        health.uplink_has_died();
+        assert_eq!(health.is_alive(), Err("what delivers batches has died"));
     }
 }

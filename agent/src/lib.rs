@@ -23,6 +23,7 @@ pub mod parties;
 pub mod run;
 pub mod sample;
 pub mod sensor;
+pub mod spool;
 pub mod state;
 pub mod uplink;
 pub mod usage;

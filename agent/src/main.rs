@@ -5,20 +5,22 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use agent::batch::Batcher;
+use agent::clock::{Clock, Moment};
 use agent::config::Config;
 use agent::http::{Health, router};
 use agent::metrics::Metrics;
 use agent::node::Node;
+use agent::run::Loop;
+use agent::spool::{Lock, Origin, Spool};
 use agent::state::IdleFile;
 use agent::uplink::Uplink;
-use agent::{check, run};
+use agent::{batch, check, run};
 use anyhow::Context;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::info;
+use tracing::{error, info};
 use tracing_subscriber::EnvFilter;
 
 /// Time to deliver what is left once told to stop.
@@ -63,6 +65,7 @@ fn start() -> anyhow::Result<ExitCode> {
 
 async fn serve(config: Config) -> anyhow::Result<()> {
     let shutdown = stop_signal()?;
+    let _lock = config.spool_dir.as_deref().map(Lock::take).transpose()?;
     let mut node = Node::find(&config)?;
     let kept = IdleFile::open(&config, &mut node.zones)?;
     let listener = match config.listen {
@@ -78,14 +81,10 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     }
     info!("CPU time from {}", node.counting.name());
 
-    let uplink = config
-        .aggregator_url
-        .as_ref()
-        .map(Uplink::new)
-        .transpose()?
-        .map(Arc::new);
+    let (clock, start, uplink) = begin(&config, &mut node)?;
+    let spool = uplink.as_ref().map(|uplink| uplink.spool().clone());
     let metrics = Arc::new(Metrics::new(&config, uplink.clone())?);
-    let health = Arc::new(Health::new(config.interval));
+    let health = Arc::new(Health::new(config.interval, spool.clone()));
     let tasks = TaskTracker::new();
     let (closing, deadline) = (CancellationToken::new(), CancellationToken::new());
     if let Some(listener) = listener {
@@ -98,25 +97,29 @@ async fn serve(config: Config) -> anyhow::Result<()> {
                 .await
         });
     }
-    let outgoing = uplink.map(|uplink| -> anyhow::Result<_> {
-        let (uplink_task, closing, deadline) = (uplink.clone(), closing.clone(), deadline.clone());
-        tasks.spawn(async move { uplink_task.deliver(closing, deadline).await });
-        Ok((
-            Batcher::new(&config.cluster, &config.node_name, &boot_id(&config)?)?,
-            uplink,
-        ))
-    });
+    if let Some(uplink) = uplink {
+        let (closing, deadline) = (closing.clone(), deadline.clone());
+        let delivery = tokio::spawn(async move { uplink.deliver(closing, deadline).await });
+        let health = health.clone();
+        tasks.spawn(async move {
+            if let Err(died) = delivery.await {
+                error!("what delivers batches has died, please report this: {died}");
+                health.uplink_has_died();
+            }
+        });
+    }
 
-    let ended = run::run(
+    let state = Loop {
         node,
-        config.interval,
+        period: config.interval,
+        clock,
+        start,
         metrics,
         health,
-        outgoing.transpose()?,
+        spool,
         kept,
-        shutdown.clone(),
-    )
-    .await;
+    };
+    let ended = run::run(state, shutdown.clone()).await;
     shutdown.cancel();
     tasks.close();
     closing.cancel();
@@ -126,6 +129,34 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         let _ = tokio::time::timeout(Duration::from_secs(1), tasks.wait()).await;
     }
     ended
+}
+
+/// Where there is an aggregator: opens the spool, goes on from where an earlier agent of this boot has left it, and
+/// books what was used since then.
+fn begin(config: &Config, node: &mut Node) -> anyhow::Result<(Clock, Moment, Option<Arc<Uplink>>)> {
+    let mut clock = Clock::default();
+    let now = clock.now();
+    let Some(access) = &config.aggregator else {
+        return Ok((clock, now, None));
+    };
+    let origin = Origin {
+        cluster: config.cluster.clone(),
+        node: config.node_name.clone(),
+        boot_id: boot_id(config)?,
+    };
+    let standing = batch::standing(&node.zones, now);
+    let directory = config.spool_dir.as_deref();
+    let (spool, earlier) = Spool::open(directory, config.spool_max_bytes, origin, &standing)?;
+    let mut start = now;
+    if let Some(earlier) = earlier {
+        clock = Clock::after(earlier.boottime_ns, earlier.unix_ms);
+        start = clock.now();
+        if let Some(gap) = batch::gap(&mut node.zones, &earlier, start) {
+            spool.add(gap);
+        }
+    }
+    let uplink = Uplink::new(access, Arc::new(spool))?;
+    Ok((clock, start, Some(Arc::new(uplink))))
 }
 
 fn boot_id(config: &Config) -> anyhow::Result<String> {

@@ -1,6 +1,5 @@
 //! What Prometheus sees: counters that only go up, booked once per interval and read as often as one likes.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -20,6 +19,7 @@ use crate::uplink::Uplink;
 
 mod books;
 mod cgroups;
+mod delivery;
 mod families;
 mod learned;
 mod processes;
@@ -249,7 +249,7 @@ impl Metrics {
         families.extend(
             self.uplink
                 .as_deref()
-                .map(uplink_families)
+                .map(delivery::families)
                 .into_iter()
                 .flatten(),
         );
@@ -332,50 +332,4 @@ fn by_zone<'a, K: 'a>(
         }
     }
     series
-}
-
-fn uplink_families(uplink: &Uplink) -> Vec<MetricFamily> {
-    let counts = &uplink.counts;
-    let joules = |counted: &AtomicU64| Energy::from_microjoules(counted.load(Relaxed)).joules();
-    let number = |counted: &AtomicU64| counted.load(Relaxed) as f64;
-    let (batches, bytes) = uplink.waiting();
-    vec![
-        counter(
-            "hxmlops_agent_batches_total",
-            "Batches by what became of them.",
-            [
-                (
-                    vec![("result", "acknowledged")],
-                    number(&counts.acknowledged),
-                ),
-                (vec![("result", "refused")], number(&counts.refused)),
-                (vec![("result", "dropped")], number(&counts.dropped)),
-                (vec![("result", "undelivered")], number(&counts.undelivered)),
-            ],
-        ),
-        counter(
-            "hxmlops_agent_batch_retries_total",
-            "Requests that failed and were made again.",
-            [(vec![], number(&counts.retries))],
-        ),
-        counter(
-            "hxmlops_agent_dropped_joules_total",
-            "Energy that did not reach the ledger.",
-            [
-                (vec![("reason", "refused")], joules(&counts.refused_uj)),
-                (vec![("reason", "queue_full")], joules(&counts.dropped_uj)),
-                (vec![("reason", "shutdown")], joules(&counts.undelivered_uj)),
-            ],
-        ),
-        gauge(
-            "hxmlops_agent_spool_batches",
-            "Batches that wait to be sent.",
-            [(vec![], batches as f64)],
-        ),
-        gauge(
-            "hxmlops_agent_spool_bytes",
-            "Size of the batches that wait to be sent.",
-            [(vec![], bytes as f64)],
-        ),
-    ]
 }

@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::identity::Identities;
 use crate::sample::{Sample, longest_interval};
 use crate::sensor::worker::{Readings, Worker, can_follow, read_all};
-use crate::sensor::{Finding, Reading, SensorError, select};
+use crate::sensor::{Finding, Reading, Selection, SensorError, select};
 use crate::usage::UsageInterval;
 
 pub use self::counting::{Counting, CpuSums};
@@ -37,9 +37,17 @@ impl Node {
     /// # Errors
     /// Where there is nothing to measure with: no power source, no CPU time.
     pub fn find(config: &Config) -> anyhow::Result<Self> {
+        let selection = select(&config.power, &config.proc_root, &config.sys_root);
+        Self::with(config, selection)
+    }
+
+    /// The same with sensors that were found already.
+    ///
+    /// # Errors
+    /// As [`Node::find`].
+    pub fn with(config: &Config, selection: Selection) -> anyhow::Result<Self> {
         let hierarchies = hierarchies(config)?;
         let (counting, cgroups) = Counting::find(config, hierarchies)?;
-        let selection = select(&config.power, &config.proc_root, &config.sys_root);
         let missing = reasons(&selection.findings);
         if selection.sensors.is_empty() || !(missing.is_empty() || config.power.is_empty()) {
             anyhow::bail!("no power source: {missing}");

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use wire::v1::Workload;
 
 use crate::attribution::{Shares, attribute};
-use crate::batch::Batcher;
+use crate::batch;
 use crate::clock::{Clock, Moment};
 use crate::fit::CPU_TIME;
 use crate::http::Health;
@@ -17,8 +17,8 @@ use crate::metrics::Metrics;
 use crate::node::{Node, ZoneState};
 use crate::parties::Parties;
 use crate::sample::Sample;
+use crate::spool::Spool;
 use crate::state::IdleFile;
-use crate::uplink::Uplink;
 use crate::usage::UsageInterval;
 
 /// What became of each zone's energy in one interval.
@@ -138,19 +138,41 @@ fn split(
     }
 }
 
-/// Measures every `period` until told to stop, and once more then, so that no energy is left behind. What was
-/// learned of idle power is `kept`.
-pub async fn run(
-    mut node: Node,
-    period: Duration,
-    metrics: Arc<Metrics>,
-    health: Arc<Health>,
-    mut outgoing: Option<(Batcher, Arc<Uplink>)>,
-    mut kept: Option<IdleFile>,
-    shutdown: CancellationToken,
-) -> anyhow::Result<()> {
-    let mut clock = Clock::default();
-    let mut start = clock.now();
+/// What the loop goes on with.
+pub struct Loop {
+    /// What is measured.
+    pub node: Node,
+    /// How often.
+    pub period: Duration,
+    /// What gives moments.
+    pub clock: Clock,
+    /// From when energy is measured: about when the node's counters were read for the first time.
+    pub start: Moment,
+    /// What is exported.
+    pub metrics: Arc<Metrics>,
+    /// Whether it works.
+    pub health: Arc<Health>,
+    /// Where intervals go; `None`: nowhere.
+    pub spool: Option<Arc<Spool>>,
+    /// Where what was learned of idle power goes.
+    pub kept: Option<IdleFile>,
+}
+
+/// Measures every period until told to stop, and once more then, so that no energy is left behind.
+///
+/// # Errors
+/// Where a step panicked.
+pub async fn run(state: Loop, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let Loop {
+        mut node,
+        period,
+        mut clock,
+        mut start,
+        metrics,
+        health,
+        spool,
+        mut kept,
+    } = state;
     let mut ticks = interval_at(tokio::time::Instant::now() + period, period);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut stopping = false;
@@ -172,12 +194,16 @@ pub async fn run(
         start = end;
         metrics.book(&node, &record, took);
         health.tick();
-        // 6 and 7. Packed, and sent.
-        if let Some((batcher, uplink)) = &mut outgoing {
-            uplink.send(batcher.pack(&node, &record));
-        }
         // Last: a slow disk is not to keep back what was measured.
+        let spool = spool.clone();
         (node, kept) = tokio::task::spawn_blocking(move || {
+            // 6. Packed, and durable; the uplink sends it: 7.
+            if let Some(spool) = &spool {
+                spool.add(batch::measured(&node.zones, &record, end));
+                if stopping {
+                    spool.seal();
+                }
+            }
             if let Some(file) = &mut kept {
                 file.keep(&node.zones, end.boottime_ns, stopping);
             }

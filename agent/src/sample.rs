@@ -101,16 +101,37 @@ impl Sample {
 #[derive(Clone, Debug, Default)]
 pub struct Sampler {
     previous: Option<Reading>,
+    /// The reading that the last sample ended with.
+    sampled: Option<Reading>,
     /// What readings since the last sample came to.
     noted: Option<Sample>,
 }
 
 impl Sampler {
-    /// The counter as it was last read.
+    /// The reading that the last sample ended with: energy before it was told, energy after it was not.
     #[must_use]
     pub fn last(&self) -> Option<Reading> {
-        self.previous
+        self.sampled
     }
+
+    /// What became of the counter between a reading that an earlier process has told of and the first one here. Where
+    /// there is none here yet, the next sample reaches back to the earlier one.
+    pub fn resume(&mut self, earlier: Reading, range_uj: Option<u64>) -> Sample {
+        match self.previous {
+            Some(current) => difference(earlier, current, range_uj),
+            None => {
+                (self.previous, self.sampled) = (Some(earlier), Some(earlier));
+                Sample::without_energy(Outcome::Failed)
+            }
+        }
+    }
+
+    /// A counter of which no earlier process has told.
+    pub(crate) const FIRST: Sample = Sample {
+        outcome: Outcome::First,
+        energy: Energy::ZERO,
+        elapsed_ns: 0,
+    };
 
     /// Judges a reading at the end of an interval, of a counter that starts again at 0 after `range_uj`. The
     /// sample reaches back to the last one, over all that was [noted](Sampler::note) between.
@@ -124,7 +145,10 @@ impl Sampler {
         let sample = self.step(reading, range_uj);
         match sample.outcome {
             Outcome::Absent | Outcome::Failed => sample,
-            _ => self.noted.take().map_or(sample, |noted| noted.then(sample)),
+            _ => {
+                self.sampled = self.previous;
+                self.noted.take().map_or(sample, |noted| noted.then(sample))
+            }
         }
     }
 

@@ -1,66 +1,53 @@
-//! Batches on their way: kept in order until the aggregator has acknowledged each.
+//! Batches on their way: from the spool to the aggregator, in order, one at a time, each until it is acknowledged.
 //!
-//! They wait in memory, up to a bound. What has to be dropped beyond it, and what the aggregator refuses for
-//! good, is counted in joules.
+//! Nothing but an answer ends the sending of a batch: an aggregator that is away for hours is asked again and again, at
+//! times that it may choose itself (`Retry-After`).
 
-use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE};
-use reqwest::redirect::Policy;
+use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use reqwest::{Client, StatusCode, Url};
 use rustix::rand::{GetRandomFlags, getrandom};
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
-use wire::Energy;
 
-use crate::batch::Packed;
+use self::access::Token;
 use crate::causes::with_causes;
+use crate::spool::{Outgoing, Spool};
 
-/// Bytes of batches that may wait; hours of a busy node.
-const MAX_WAITING_BYTES: usize = 64 << 20;
-/// A request that has no answer by then is tried again.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+mod access;
+
+pub use self::access::Access;
+
 const FIRST_BACK_OFF: Duration = Duration::from_millis(500);
 const MAX_BACK_OFF: Duration = Duration::from_secs(60);
+/// What an aggregator asks for beyond this, it does not get.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
+/// Characters of a refusal that are logged.
+const MAX_REASON: usize = 300;
 
 /// What became of batches since start.
 #[derive(Debug, Default)]
 pub struct Counts {
     /// Acknowledged.
     pub acknowledged: AtomicU64,
-    /// Refused for good.
-    pub refused: AtomicU64,
-    /// Dropped because too many were waiting.
-    pub dropped: AtomicU64,
     /// Requests that failed and were tried again.
     pub retries: AtomicU64,
-    /// Energy in refused batches, in microjoules.
-    pub refused_uj: AtomicU64,
-    /// Energy in dropped batches, in microjoules.
-    pub dropped_uj: AtomicU64,
-    /// Still waiting when the agent had to end.
+    /// Still waiting in memory when the agent had to end.
     pub undelivered: AtomicU64,
     /// Energy in those, in microjoules.
     pub undelivered_uj: AtomicU64,
 }
 
-#[derive(Debug, Default)]
-struct Queue {
-    batches: VecDeque<Packed>,
-    bytes: usize,
-}
-
 /// The way to one aggregator.
-#[derive(Debug)]
 pub struct Uplink {
     client: Client,
     url: Url,
-    queue: Mutex<Queue>,
-    wake: Notify,
+    token: Option<Mutex<Token>>,
+    spool: Arc<Spool>,
+    failing: AtomicBool,
     /// Since start.
     pub counts: Counts,
 }
@@ -68,141 +55,152 @@ pub struct Uplink {
 enum Answer {
     Acknowledged,
     Refused(String),
-    Later(String),
+    /// Why, and after what time it is to be asked again.
+    Later(String, Option<Duration>),
 }
 
 impl Uplink {
-    /// To the aggregator at `base`. Connects when there is something to send.
+    /// For the batches of `spool`. Connects when there is something to send.
     ///
     /// # Errors
-    /// Where no HTTP client can be made.
-    pub fn new(base: &Url) -> anyhow::Result<Self> {
-        let client = Client::builder()
-            .http2_prior_knowledge()
-            // Whoever redirects a batch has not taken it.
-            .redirect(Policy::none())
-            .timeout(REQUEST_TIMEOUT)
-            .build()?;
-        let mut url = base.clone();
-        url.set_path(&format!("{}/v1/batches", base.path().trim_end_matches('/')));
+    /// Where a file of certificates or of a token cannot be used.
+    pub fn new(access: &Access, spool: Arc<Spool>) -> anyhow::Result<Self> {
+        let mut url = access.url.clone();
+        let base = url.path().trim_end_matches('/').to_owned();
+        url.set_path(&format!("{base}/v1/batches"));
         Ok(Self {
-            client,
+            client: access.client()?,
             url,
-            queue: Mutex::default(),
-            wake: Notify::new(),
+            token: Token::open(access)?.map(Mutex::new),
+            spool,
+            failing: AtomicBool::new(false),
             counts: Counts::default(),
         })
     }
 
-    /// Queues a batch; drops the oldest where too much is waiting.
-    pub fn send(&self, packed: Packed) {
-        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        queue.bytes += packed.bytes.len();
-        queue.batches.push_back(packed);
-        while queue.bytes > MAX_WAITING_BYTES
-            && let Some(oldest) = queue.batches.pop_front()
-        {
-            queue.bytes -= oldest.bytes.len();
-            lost(&self.counts.dropped, &self.counts.dropped_uj, oldest.energy);
-        }
-        self.wake.notify_one();
-    }
-
-    /// (batches, bytes) that wait, without the one under way.
+    /// The batches to be sent.
     #[must_use]
-    pub fn waiting(&self) -> (usize, usize) {
-        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        (queue.batches.len(), queue.bytes)
+    pub fn spool(&self) -> &Arc<Spool> {
+        &self.spool
     }
 
     /// Delivers in order until `closing`, and then what is left until `deadline` has passed.
     pub async fn deliver(&self, closing: CancellationToken, deadline: CancellationToken) {
         loop {
-            while let Some(packed) = self.next() {
-                let energy = packed.energy;
+            let is_closing = closing.is_cancelled();
+            while let Some(batch) = self.with_spool(Spool::next).await {
                 tokio::select! {
-                    () = self.deliver_one(packed) => {}
-                    () = deadline.cancelled() => return self.give_up(energy),
+                    () = self.deliver_one(batch, &closing) => {}
+                    () = deadline.cancelled() => return self.give_up(),
                 }
             }
+            if is_closing {
+                return;
+            }
             tokio::select! {
-                () = self.wake.notified() => {}
-                // The last batch may have come at this very moment.
-                () = closing.cancelled() => if self.waiting().0 == 0 { return },
+                () = self.spool.sealed.notified() => {}
+                // Once more: the last batch may have come at this very moment.
+                () = closing.cancelled() => {}
             }
         }
     }
 
-    fn next(&self) -> Option<Packed> {
-        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        let packed = queue.batches.pop_front()?;
-        queue.bytes -= packed.bytes.len();
-        Some(packed)
+    /// The disk may be slow, and other tasks are not to wait for it.
+    async fn with_spool<T: Send + 'static>(
+        &self,
+        call: impl FnOnce(&Spool) -> T + Send + 'static,
+    ) -> T {
+        let spool = self.spool.clone();
+        let called = tokio::task::spawn_blocking(move || call(&spool)).await;
+        // A panic there is one of this task, which does not go unnoticed.
+        called.expect("the spool's calls return")
     }
 
-    async fn deliver_one(&self, packed: Packed) {
+    async fn deliver_one(&self, batch: Outgoing, closing: &CancellationToken) {
         let mut back_off = FIRST_BACK_OFF;
-        let mut failing = false;
+        let key = batch.key;
         loop {
-            match self.post(packed.bytes.clone()).await {
+            let pause = match self.post(batch.bytes.clone()).await {
                 Answer::Acknowledged => {
                     self.counts.acknowledged.fetch_add(1, Relaxed);
-                    if failing {
+                    if self.failing.swap(false, Relaxed) {
                         info!(url = %self.url, "batches are delivered again");
                     }
-                    return;
+                    return self.with_spool(move |spool| spool.settle(key)).await;
                 }
                 Answer::Refused(why) => {
                     warn!(
-                        "a batch was refused for good, its {} are lost: {why}",
-                        packed.energy
+                        "batch {key} was refused for good, its {} are lost: {why}",
+                        batch.energy
                     );
-                    return lost(&self.counts.refused, &self.counts.refused_uj, packed.energy);
+                    return self.with_spool(move |spool| spool.refuse(key)).await;
                 }
-                Answer::Later(why) => {
+                Answer::Later(why, pause) => {
                     self.counts.retries.fetch_add(1, Relaxed);
-                    if !failing {
+                    if !self.failing.swap(true, Relaxed) {
                         warn!(
                             "cannot deliver to {}: {why}; batches wait and are sent again",
                             self.url
                         );
                     }
-                    failing = true;
+                    pause
                 }
+            };
+            let was_closing = closing.is_cancelled();
+            let asked_for = pause.unwrap_or_default().min(MAX_RETRY_AFTER);
+            tokio::select! {
+                () = tokio::time::sleep(asked_for + jittered(back_off)) => {}
+                // There may be little time left, and a long back-off may be of a time long gone.
+                () = closing.cancelled(), if pause.is_none() && !was_closing => back_off = FIRST_BACK_OFF / 2,
             }
-            tokio::time::sleep(jittered(back_off)).await;
             back_off = (back_off * 2).min(MAX_BACK_OFF);
         }
     }
 
     async fn post(&self, bytes: Vec<u8>) -> Answer {
-        let request = self
+        let mut request = self
             .client
             .post(self.url.clone())
             .header(CONTENT_TYPE, wire::CONTENT_TYPE)
-            .header(CONTENT_ENCODING, wire::CONTENT_ENCODING)
-            .body(bytes);
-        match request.send().await {
+            .header(CONTENT_ENCODING, wire::CONTENT_ENCODING);
+        if let Some(token) = &self.token {
+            let mut token = token.lock().unwrap_or_else(PoisonError::into_inner);
+            request = request.header(AUTHORIZATION, token.header());
+        }
+        match request.body(bytes).send().await {
             Ok(response) if response.status() == StatusCode::OK => Answer::Acknowledged,
             Ok(response) if is_final(response.status()) => {
                 let status = response.status();
                 let body = response.text().await.unwrap_or_default();
-                Answer::Refused(format!("{status}: {:.300}", body.escape_debug()))
+                Answer::Refused(format!("{status}: {:.MAX_REASON$}", body.escape_debug()))
             }
-            Ok(response) => Answer::Later(format!("it answers {}", response.status())),
-            Err(error) => Answer::Later(with_causes(&error)),
+            Ok(response) => Answer::Later(
+                format!("it answers {}", response.status()),
+                retry_after(response.headers()),
+            ),
+            Err(error) => Answer::Later(with_causes(&error), None),
         }
     }
 
-    /// Counts what waits, and the energy of the batch that was under way.
-    fn give_up(&self, under_way: Energy) {
-        let counts = &self.counts;
-        lost(&counts.undelivered, &counts.undelivered_uj, under_way);
-        while let Some(packed) = self.next() {
-            lost(&counts.undelivered, &counts.undelivered_uj, packed.energy);
+    /// What waits stays in the spool, or is lost with the memory that it is in.
+    fn give_up(&self) {
+        let figures = self.spool.figures();
+        if self.spool.is_kept {
+            let batches = figures.batches;
+            info!(
+                "stopped with {batches} batches to be sent: they wait in the spool for the next start"
+            );
+            return;
         }
-        let batches = counts.undelivered.load(Relaxed);
-        let energy = Energy::from_microjoules(counts.undelivered_uj.load(Relaxed));
+        let (mut batches, mut energy) = (0, figures.unsealed_energy);
+        while let Some(batch) = self.spool.next() {
+            self.spool.settle(batch.key);
+            (batches, energy) = (batches + 1, energy + batch.energy);
+        }
+        self.counts.undelivered.fetch_add(batches, Relaxed);
+        self.counts
+            .undelivered_uj
+            .fetch_add(energy.microjoules(), Relaxed);
         warn!("stopped with {batches} batches undelivered; {energy} did not reach the ledger");
     }
 }
@@ -220,9 +218,10 @@ fn is_final(status: StatusCode) -> bool {
     )
 }
 
-fn lost(batches: &AtomicU64, microjoules: &AtomicU64, energy: Energy) {
-    batches.fetch_add(1, Relaxed);
-    microjoules.fetch_add(energy.microjoules(), Relaxed);
+/// In seconds; the form with a date is not ours.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse();
+    Some(Duration::from_secs(seconds.ok()?))
 }
 
 /// Between half of `back_off` and all of it, so that a thousand agents do not come back at one moment.
@@ -231,4 +230,28 @@ fn jittered(back_off: Duration) -> Duration {
     // Without random bytes the back-off is merely even.
     let _ = getrandom(&mut random, GetRandomFlags::NONBLOCK);
     back_off / 2 + back_off / 2 * u32::from(u16::from_le_bytes(random)) / u32::from(u16::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_aggregator_may_say_when() {
+        let check = |value: &str, seconds: Option<u64>| {
+            let mut headers = HeaderMap::new();
+            headers.insert(RETRY_AFTER, value.parse().unwrap());
+            assert_eq!(
+                retry_after(&headers),
+                seconds.map(Duration::from_secs),
+                "{value}"
+            );
+        };
+        check("7", Some(7));
+        check("0", Some(0));
+        check("-1", None);
+        check("soon", None);
+        check("Wed, 21 Oct 2026 07:28:00 GMT", None);
+        assert_eq!(retry_after(&HeaderMap::new()), None);
+    }
 }

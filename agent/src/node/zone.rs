@@ -36,10 +36,22 @@ impl ZoneState {
         }
     }
 
-    /// The counter as it was last read.
+    /// The reading that the last sample ended with.
     #[must_use]
     pub fn last_reading(&self) -> Option<Reading> {
         self.sampler.last()
+    }
+
+    /// What the counter shows of the time since a reading that an earlier process has told of, and how much of it is
+    /// idle; `None`: it told of none.
+    pub(crate) fn resume(&mut self, earlier: Option<Reading>) -> (Sample, Energy) {
+        let Some(earlier) = earlier else {
+            return (Sampler::FIRST, Energy::ZERO);
+        };
+        let sample = self.sampler.resume(earlier, self.zone.range_uj);
+        let now = self.last_reading().unwrap_or(earlier);
+        let awake_ns = now.awake_ns.saturating_sub(earlier.awake_ns);
+        (sample, self.idle.idle_part(sample.energy, awake_ns))
     }
 
     /// Judges readings since the last call, the newest last: one sample.

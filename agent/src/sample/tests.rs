@@ -36,6 +36,17 @@ fn check(
 }
 
 #[test]
+fn what_was_noted_and_not_told_is_after_the_last_reading() {
+    let mut sampler = Sampler::default();
+    sampler.sample(&Ok(reading(10, SECOND)), None);
+    sampler.note(&Ok(reading(20, 2 * SECOND)), None);
+    sampler.sample(&Err(SensorError::Failed("hangs".into())), None);
+    assert_eq!(sampler.last(), Some(reading(10, SECOND)));
+    sampler.sample(&Ok(reading(30, 3 * SECOND)), None);
+    assert_eq!(sampler.last(), Some(reading(30, 3 * SECOND)));
+}
+
+#[test]
 fn a_counter_that_stands_lower_has_wrapped_or_started_again() {
     let range = Some(RANGE);
     check(

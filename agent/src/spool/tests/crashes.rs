@@ -1,0 +1,521 @@
+//! An end at any step: of the process, whose writes stay, or of the machine, which forgets what was not synced.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use proptest::prelude::*;
+
+use super::super::files::Found;
+use super::*;
+
+/// A file system in memory that can be cut off at any step, and then be as a crash leaves it.
+#[derive(Clone, Default)]
+struct Disk(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    /// Each name's file, by number.
+    names: BTreeMap<String, usize>,
+    /// What the names were after each change since they were last synced, the synced ones first.
+    history: Vec<BTreeMap<String, usize>>,
+    /// Each file's content, and what of it is synced.
+    contents: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Steps until the end.
+    left: u64,
+    /// Steps until one fails, after which all goes on.
+    until_fault: u64,
+}
+
+impl Disk {
+    /// Counts one step; the one at which all ends is done in part, if at all.
+    fn step<T>(&self, does: impl FnOnce(&mut State, bool) -> io::Result<T>) -> io::Result<T> {
+        let mut state = self.0.lock().unwrap();
+        let over = || io::Error::from(io::ErrorKind::BrokenPipe);
+        if state.left == 0 {
+            return Err(over());
+        }
+        state.left -= 1;
+        state.until_fault = state.until_fault.saturating_sub(1);
+        if state.until_fault == 1 {
+            // What fails may have been done all the same.
+            does(&mut state, true)?;
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        if state.left == 0 {
+            does(&mut state, false)?;
+            return Err(over());
+        }
+        does(&mut state, true)
+    }
+
+    /// What the next process finds, after `steps` more of which all ends again.
+    fn crash(&self, of_machine: bool, fraction: u64, steps: u64) {
+        let mut state = self.0.lock().unwrap();
+        if of_machine {
+            // Renames and removals are kept in order up to some point, contents up to any.
+            state.note_names();
+            let kept = fraction as usize % state.history.len();
+            state.names = state.history[kept].clone();
+            for (content, synced) in &mut state.contents {
+                if content != synced {
+                    let common = content
+                        .iter()
+                        .zip(synced.iter())
+                        .take_while(|(a, b)| a == b)
+                        .count();
+                    let length = common + fraction as usize % (content.len() - common + 1);
+                    *content = if content.starts_with(synced) || fraction & 1 == 0 {
+                        content[..length].to_vec()
+                    } else {
+                        synced.clone()
+                    };
+                }
+                synced.clone_from(content);
+            }
+        }
+        state.history.clear();
+        let names = state.names.clone();
+        state.history.push(names);
+        state.left = steps;
+    }
+}
+
+impl State {
+    fn note_names(&mut self) {
+        let names = self.names.clone();
+        self.history.push(names);
+    }
+
+    fn file(&mut self, name: &str) -> io::Result<usize> {
+        self.names
+            .get(name)
+            .copied()
+            .ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+}
+
+impl Files for Disk {
+    fn list(&self, folder: &str) -> io::Result<Vec<Found>> {
+        let state = self.0.lock().unwrap();
+        let prefix = if folder.is_empty() {
+            String::new()
+        } else {
+            format!("{folder}/")
+        };
+        let found = state.names.iter().filter_map(|(path, file)| {
+            let name = path.strip_prefix(&prefix)?;
+            (!name.contains('/')).then(|| Found {
+                name: name.to_owned(),
+                bytes: state.contents[*file].0.len() as u64,
+                modified_unix_ms: NOW,
+            })
+        });
+        Ok(found.collect())
+    }
+
+    fn read(&self, name: &str) -> io::Result<Vec<u8>> {
+        let mut state = self.0.lock().unwrap();
+        let file = state.file(name)?;
+        Ok(state.contents[file].0.clone())
+    }
+
+    fn write_new(&mut self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        self.step(|state, _| {
+            state.contents.push((Vec::new(), Vec::new()));
+            let file = state.contents.len() - 1;
+            state.names.insert(name.to_owned(), file);
+            state.note_names();
+            Ok(())
+        })?;
+        self.step(|state, whole| {
+            let file = state.file(name)?;
+            let part = if whole { bytes.len() } else { bytes.len() / 2 };
+            state.contents[file].0 = bytes[..part].to_vec();
+            Ok(())
+        })?;
+        self.sync(name)
+    }
+
+    fn append(&mut self, name: &str, length: u64, bytes: &[u8]) -> io::Result<()> {
+        self.step(|state, whole| {
+            let file = state.file(name)?;
+            let part = if whole { bytes.len() } else { bytes.len() / 2 };
+            let content = &mut state.contents[file].0;
+            content.truncate(length as usize);
+            content.extend(&bytes[..part]);
+            Ok(())
+        })?;
+        self.sync(name)
+    }
+
+    fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
+        self.step(|state, whole| {
+            let file = state.file(from)?;
+            if whole {
+                state.names.remove(from);
+                state.names.insert(to.to_owned(), file);
+                state.note_names();
+            }
+            Ok(())
+        })
+    }
+
+    fn remove(&mut self, name: &str) -> io::Result<()> {
+        self.step(|state, whole| {
+            if whole {
+                state.names.remove(name);
+                state.note_names();
+            }
+            Ok(())
+        })
+    }
+
+    fn sync_names(&mut self) -> io::Result<()> {
+        self.step(|state, whole| {
+            if whole {
+                state.history.clear();
+                state.note_names();
+            }
+            Ok(())
+        })
+    }
+}
+
+impl Disk {
+    fn sync(&self, name: &str) -> io::Result<()> {
+        self.step(|state, whole| {
+            let file = state.file(name)?;
+            if whole {
+                let content = state.contents[file].0.clone();
+                state.contents[file].1 = content;
+            }
+            Ok(())
+        })
+    }
+}
+
+/// What the ledger does: each batch once, a loss where no batch is, no batch where a loss is.
+#[derive(Default)]
+struct Ledger {
+    seen: HashMap<Key, Vec<u8>>,
+    taken: HashMap<Key, u64>,
+    lost: HashMap<Key, u64>,
+    refused: HashSet<Key>,
+}
+
+impl Ledger {
+    /// Whether it is taken.
+    fn post(&mut self, outgoing: &Outgoing, refuse: bool) -> bool {
+        let key = outgoing.key;
+        let seen = self
+            .seen
+            .entry(key)
+            .or_insert_with(|| outgoing.bytes.clone());
+        assert_eq!(*seen, outgoing.bytes, "{key} has two contents");
+        if self.taken.contains_key(&key) {
+            return true;
+        }
+        if refuse || self.lost.contains_key(&key) || self.refused.contains(&key) {
+            self.refused.insert(key);
+            return false;
+        }
+        let batch = wire::decode(&outgoing.bytes).unwrap();
+        for loss in &batch.losses {
+            let lost = Key {
+                stream_id: key.stream_id,
+                sequence: loss.sequence,
+            };
+            let energy = loss.zones.iter().map(|zone| zone.measured_uj).sum();
+            if !self.taken.contains_key(&lost) {
+                self.lost.insert(lost, energy);
+            }
+        }
+        self.taken.insert(key, measured_uj(&[batch]));
+        true
+    }
+
+    fn energy_uj(&self) -> u64 {
+        self.taken.values().chain(self.lost.values()).sum()
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Act {
+    Measure(u64),
+    Seal,
+    /// And whether its answer arrives.
+    Send(bool),
+    Refuse,
+    /// The file operations fail from the given step on; then the process ends, or the machine.
+    Crash(u64, bool, u64),
+    /// One of the file operations to come fails.
+    Fault(u64),
+}
+
+fn any_act() -> impl Strategy<Value = Act> {
+    prop_oneof![
+        10 => (1..1_000_u64).prop_map(Act::Measure),
+        1 => Just(Act::Seal),
+        3 => any::<bool>().prop_map(Act::Send),
+        1 => Just(Act::Refuse),
+        3 => (1..20_u64).prop_map(Act::Fault),
+        3 => (1..60_u64, any::<bool>(), any::<u64>()).prop_map(|(steps, machine, at)| Act::Crash(steps, machine, at)),
+    ]
+}
+
+/// One node's counter, and the agents that follow it one after the other.
+struct Node {
+    disk: Disk,
+    limits: Limits,
+    spool: Spool,
+    counter_uj: u64,
+    /// What the agent has told of.
+    told_uj: u64,
+    boottime_s: u64,
+    ledger: Ledger,
+}
+
+impl Node {
+    fn new(limits: Limits) -> Self {
+        let disk = Disk::default();
+        disk.crash(true, 0, u64::MAX);
+        let opened = Spool::over(
+            Box::new(disk.clone()),
+            true,
+            origin("b"),
+            limits,
+            &standing(0, 0),
+        );
+        Self {
+            disk,
+            limits,
+            spool: opened.unwrap().0,
+            counter_uj: 0,
+            told_uj: 0,
+            boottime_s: 0,
+            ledger: Ledger::default(),
+        }
+    }
+
+    fn measure(&mut self, energy_uj: u64) {
+        self.counter_uj += energy_uj;
+        self.boottime_s += 5;
+        let end = standing(self.counter_uj, self.boottime_s);
+        self.spool
+            .add(interval("r", self.counter_uj - self.told_uj, end));
+        self.told_uj = self.counter_uj;
+    }
+
+    /// A new process, which books what was used since the last durable reading.
+    fn restart(&mut self, of_machine: bool, fraction: u64, steps: u64) {
+        self.disk.crash(of_machine, fraction, steps);
+        let now = standing(self.counter_uj, self.boottime_s);
+        let files = Box::new(self.disk.clone());
+        let Ok((spool, stood)) = Spool::over(files, true, origin("b"), self.limits, &now) else {
+            // It could not even begin; the next one can.
+            return self.restart(false, fraction, u64::MAX);
+        };
+        self.spool = spool;
+        let stood = stood.expect("the same boot");
+        self.told_uj = stood.counters[0].counter_uj;
+        assert!(self.told_uj <= self.counter_uj);
+        self.measure(0);
+    }
+
+    fn act(&mut self, act: &Act) {
+        match *act {
+            Act::Measure(energy_uj) => self.measure(energy_uj),
+            Act::Seal => self.spool.seal(),
+            Act::Send(arrives) => {
+                if let Some(outgoing) = self.spool.next() {
+                    let taken = self.ledger.post(&outgoing, false);
+                    match (arrives, taken) {
+                        (false, _) => {}
+                        (true, true) => self.spool.settle(outgoing.key),
+                        (true, false) => self.spool.refuse(outgoing.key),
+                    }
+                }
+            }
+            Act::Refuse => {
+                if let Some(outgoing) = self.spool.next()
+                    && !self.ledger.post(&outgoing, true)
+                {
+                    self.spool.refuse(outgoing.key);
+                }
+            }
+            Act::Fault(steps) => self.disk.0.lock().unwrap().until_fault = steps + 1,
+            Act::Crash(steps, of_machine, fraction) => {
+                // What happens until the end.
+                self.disk.0.lock().unwrap().left = steps;
+                for energy_uj in 0..fraction % 20 {
+                    self.measure(energy_uj);
+                    if energy_uj % 7 == 0 {
+                        self.act(&Act::Send(true));
+                    }
+                }
+                self.restart(of_machine, fraction, steps * 3);
+                self.restart(of_machine, fraction / 3, u64::MAX);
+            }
+        }
+    }
+
+    /// Everything is told.
+    fn finish(&mut self) {
+        self.disk.0.lock().unwrap().until_fault = 0;
+        for _ in 0..3 {
+            self.measure(1);
+            self.spool.seal();
+            while let Some(outgoing) = self.spool.next() {
+                match self.ledger.post(&outgoing, false) {
+                    true => self.spool.settle(outgoing.key),
+                    false => self.spool.refuse(outgoing.key),
+                }
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 500, ..crate::cases() })]
+    #[test]
+    fn whatever_ends_when_the_ledger_has_what_the_counter_says(
+        acts in prop::collection::vec(any_act(), 1..60),
+        is_small in any::<bool>(),
+    ) {
+        let limits = Limits {
+            max_bytes: if is_small { 1_000 } else { 1 << 20 },
+            max_waiting_bytes: if is_small { 600 } else { 1 << 20 },
+            ..limits()
+        };
+        let mut node = Node::new(limits);
+        node.act(&Act::Fault(0));
+        for act in &acts {
+            node.act(act);
+        }
+        node.finish();
+        prop_assert_eq!(node.ledger.energy_uj(), node.counter_uj);
+        let sequences = node.ledger.taken.keys().chain(node.ledger.lost.keys());
+        let mut sequences: Vec<u64> = sequences.map(|key| key.sequence).collect();
+        sequences.sort_unstable();
+        let expected: Vec<u64> = (1..=sequences.len() as u64).collect();
+        prop_assert_eq!(sequences, expected, "each once, and no gap");
+    }
+}
+
+/// The same over a real directory, whose operations end at each step in turn.
+struct Cut {
+    files: Directory,
+    left: u64,
+}
+
+impl Cut {
+    fn step(&mut self) -> io::Result<()> {
+        if self.left == 0 {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        self.left -= 1;
+        Ok(())
+    }
+}
+
+impl Files for Cut {
+    fn list(&self, folder: &str) -> io::Result<Vec<Found>> {
+        self.files.list(folder)
+    }
+    fn read(&self, name: &str) -> io::Result<Vec<u8>> {
+        self.files.read(name)
+    }
+    fn write_new(&mut self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        let whole = self.step();
+        let part = if whole.is_ok() {
+            bytes.len()
+        } else {
+            bytes.len() / 2
+        };
+        self.files.write_new(name, &bytes[..part])?;
+        whole
+    }
+    fn append(&mut self, name: &str, length: u64, bytes: &[u8]) -> io::Result<()> {
+        let whole = self.step();
+        let part = if whole.is_ok() {
+            bytes.len()
+        } else {
+            bytes.len() / 2
+        };
+        self.files.append(name, length, &bytes[..part])?;
+        whole
+    }
+    fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
+        self.step()?;
+        self.files.rename(from, to)
+    }
+    fn remove(&mut self, name: &str) -> io::Result<()> {
+        self.step()?;
+        self.files.remove(name)
+    }
+    fn sync_names(&mut self) -> io::Result<()> {
+        self.step()?;
+        self.files.sync_names()
+    }
+}
+
+#[test]
+fn a_process_that_ends_at_any_step_leaves_a_directory_to_go_on_from() {
+    for steps in 0..45 {
+        let directory = TempDir::new().unwrap();
+        let files = |left| {
+            let files = Directory::open(directory.path().to_owned()).unwrap();
+            Box::new(Cut { files, left })
+        };
+        let small = Limits {
+            max_bytes: 800,
+            ..limits()
+        };
+        let open = |left, now: &Standing| Spool::over(files(left), true, origin("b"), small, now);
+        let mut ledger = Ledger::default();
+        let mut counter_uj = 0;
+        // Measures until the end comes, or for long enough.
+        let (spool, _) = open(steps, &standing(0, 0)).unwrap();
+        for number in 1..=20 {
+            counter_uj += number;
+            spool.add(interval("r", number, standing(counter_uj, number * 5)));
+            if number % 11 == 0
+                && let Some(outgoing) = spool.next()
+            {
+                assert!(ledger.post(&outgoing, false));
+                spool.settle(outgoing.key);
+            }
+        }
+        drop(spool);
+        counter_uj += 5;
+        let (spool, stood) = open(u64::MAX, &standing(counter_uj, 105)).unwrap();
+        // An end before the first file was there leaves a hole: nothing was ever told of that time.
+        let stood_uj = stood.map_or(counter_uj, |stood| stood.counters[0].counter_uj);
+        let hole_uj = if ledger.taken.is_empty() && stood_uj == counter_uj {
+            counter_uj
+        } else {
+            0
+        };
+        spool.add(interval(
+            "r",
+            counter_uj - stood_uj,
+            standing(counter_uj, 105),
+        ));
+        spool.seal();
+        while let Some(outgoing) = spool.next() {
+            match ledger.post(&outgoing, false) {
+                true => spool.settle(outgoing.key),
+                false => spool.refuse(outgoing.key),
+            }
+        }
+        // What was lost on the way is told by one more.
+        spool.add(interval("r", 0, standing(counter_uj, 110)));
+        spool.seal();
+        while let Some(outgoing) = spool.next() {
+            assert!(ledger.post(&outgoing, false));
+            spool.settle(outgoing.key);
+        }
+        assert_eq!(ledger.energy_uj() + hole_uj, counter_uj, "{steps} steps");
+    }
+}
