@@ -14,6 +14,7 @@ use rustix::process::{Pid, Signal, kill_process};
 pub mod accuracy;
 pub mod agent_cost;
 pub mod cgroups;
+pub mod chaos;
 pub mod powercap;
 mod scrape;
 pub mod simulated;

@@ -25,7 +25,7 @@ pub(crate) struct Machine<'a> {
     pub(crate) kernel: &'a Kernel,
     /// One socket with two CPUs, or two with one each.
     pub(crate) sockets: u32,
-    /// A file that is its disk, /dev/vda.
+    /// A file that is its disk, /dev/nvme0n1.
     pub(crate) disk: Option<&'a Path>,
     /// More words for the kernel's command line, which the round may read.
     pub(crate) append: &'a str,
@@ -121,8 +121,10 @@ impl Machine<'_> {
             .arg(serial(&report));
         if let Some(disk) = self.disk {
             let disk = option(disk);
+            // Debian's kernels have this driver built in.
             qemu.arg("-drive")
-                .arg(format!("file={disk},if=virtio,format=raw"));
+                .arg(format!("file={disk},if=none,id=disk,format=raw"))
+                .args(["-device", "nvme,drive=disk,serial=1"]);
         }
         let said = File::create(self.file("qemu")).context("cannot write below target/guest")?;
         let mut process = qemu.stderr(said).spawn().context("cannot run QEMU")?;

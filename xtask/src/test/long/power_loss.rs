@@ -14,16 +14,14 @@ use crate::install;
 use crate::run::output;
 
 /// Times that the power fails.
-const FAILURES: u64 = 8;
+const FAILURES: u64 = 6;
 /// The power fails after at least so many new batches,
-const FEWEST: usize = 20;
+const FEWEST: usize = 10;
 /// and at most these more.
-const SPREAD: usize = 200;
+const SPREAD: usize = 60;
 /// How many more batches each agent sends at last, when the power stays.
 const AT_LAST: u64 = 10;
 const DISK_BYTES: u64 = 256 << 20;
-/// The guest's disk driver; its file system is in the kernel.
-const DRIVER: &str = "drivers/block/virtio_blk.ko";
 
 /// By node, the last batch that was acknowledged.
 type Acknowledged = BTreeMap<String, u64>;
@@ -48,7 +46,7 @@ pub(super) fn run(kernel: &Kernel, built: &Built) -> Result<String> {
     for failure in 0..FAILURES {
         let enough = FEWEST + random.usize(..SPREAD);
         let machine = machine(kernel, &disk);
-        guest_image(kernel, built)?.write(&machine.initramfs()?)?;
+        guest_image(built)?.write(&machine.initramfs()?)?;
         let reported = machine.run_and_kill(&|reported| new_batches(reported) >= enough)?;
         take(&mut acknowledged, &reported)
             .with_context(|| format!("after power failure {failure}"))?;
@@ -73,7 +71,7 @@ fn finish(
         append: &append,
         ..machine(kernel, disk)
     };
-    let report = boot(&machine, guest_image(kernel, built)?)?;
+    let report = boot(&machine, guest_image(built)?)?;
     let before: u64 = acknowledged.values().sum();
     for section in ["before", "server"] {
         report.succeeded(section)?;
@@ -102,12 +100,11 @@ fn machine<'a>(kernel: &'a Kernel, disk: &'a PathBuf) -> Machine<'a> {
     }
 }
 
-fn guest_image(kernel: &Kernel, built: &Built) -> Result<Image> {
+fn guest_image(built: &Built) -> Result<Image> {
     let programs = built.server()?;
     let mut image = image("power-loss.round")?;
     image.file("bin/hxmlops", &programs.server)?;
     image.file("bin/simulated-agents", &programs.senders)?;
-    image.file("modules/virtio_blk.ko", &kernel.module(DRIVER))?;
     Ok(image)
 }
 
