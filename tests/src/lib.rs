@@ -12,15 +12,24 @@ use anyhow::{Context, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 
 pub mod accuracy;
+pub mod agent_cost;
 pub mod cgroups;
+pub mod chaos;
 pub mod powercap;
 mod scrape;
+pub mod simulated;
 pub mod truth;
 
 pub use scrape::{check_metrics, get, metric, metric_sum};
 
 /// Longer than anything here takes, on the slowest machine.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Which code does the cryptography of this process' HTTP clients, which want to know also where there is none.
+pub fn install_crypto() {
+    // Fails only where there is one already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
 
 /// The path of one of our programs, built as the tests are.
 ///

@@ -11,6 +11,7 @@ use crate::block_on;
 /// # Errors
 /// Where nobody answers.
 pub fn get(url: &str) -> anyhow::Result<(u16, String)> {
+    crate::install_crypto();
     block_on(async {
         let response = reqwest::get(url).await?;
         Ok((response.status().as_u16(), response.text().await?))

@@ -3,6 +3,7 @@
 //! To add one: a file in `bench/`, and a line in [`BENCHES`].
 
 mod accuracy;
+mod agent;
 mod build_size;
 mod ebpf;
 mod figure;
@@ -40,6 +41,11 @@ const BENCHES: &[Bench] = &[
         name: ACCURACY,
         about: "how near the agent's figures come to a known truth (as root, 8 minutes, a quiet machine)",
         run: |args| accuracy::run(args.usage),
+    },
+    Bench {
+        name: "agent",
+        about: "what the agent costs: CPU time, memory, scrapes (as root, 6 minutes, a quiet machine)",
+        run: |_| agent::run(),
     },
     Bench {
         name: "build-size",

@@ -15,7 +15,7 @@ use anyhow::{Result, bail};
 pub(crate) use self::image::Image;
 pub(crate) use self::kernel::{Kernel, Series};
 pub(crate) use self::machine::Machine;
-pub(crate) use self::programs::Programs;
+pub(crate) use self::programs::{Programs, ServerPrograms};
 pub(crate) use self::report::Report;
 
 use crate::{install, workspace};
@@ -41,6 +41,7 @@ pub(crate) fn prerequisites() -> Result<()> {
     Ok(())
 }
 
-fn directory() -> PathBuf {
+/// Where everything of the guests is kept.
+pub(crate) fn directory() -> PathBuf {
     workspace::target().join("guest")
 }

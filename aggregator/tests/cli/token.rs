@@ -67,5 +67,12 @@ fn what_is_no_token_is_said() {
         .assert_usage("'soon' is no time");
     let missing = run(["runs", "--token-file", "/nonexistent/token"]);
     missing.assert_failed("the token file /nonexistent/token cannot be read");
-    run(["runs", "--ca-file", "/dev/null"]).assert_failed("no certificate");
+    run([
+        "runs",
+        "--server",
+        "https://127.0.0.1:1",
+        "--ca-file",
+        "/dev/null",
+    ])
+    .assert_failed("no certificate");
 }

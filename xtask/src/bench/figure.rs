@@ -4,7 +4,7 @@
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub(crate) struct Figure {
     name: String,
-    unit: &'static str,
+    unit: String,
     median: f64,
     min: f64,
     max: f64,
@@ -13,7 +13,11 @@ pub(crate) struct Figure {
 
 impl Figure {
     /// From what each run gave; there must be at least one.
-    pub(crate) fn new(name: impl Into<String>, unit: &'static str, mut runs: Vec<f64>) -> Self {
+    pub(crate) fn new(
+        name: impl Into<String>,
+        unit: impl Into<String>,
+        mut runs: Vec<f64>,
+    ) -> Self {
         runs.sort_by(f64::total_cmp);
         let middle = runs.len() / 2;
         let median = if runs.len().is_multiple_of(2) {
@@ -23,7 +27,7 @@ impl Figure {
         };
         Self {
             name: name.into(),
-            unit,
+            unit: unit.into(),
             median,
             min: runs[0],
             max: runs[runs.len() - 1],
@@ -58,7 +62,7 @@ pub(crate) fn table(figures: &[Figure]) -> String {
             ..
         } = figure;
         let name = name(figure);
-        text += &format!("{name:width$} {median:>12.1} {min:>12.1} {max:>12.1} {runs:>5}\n");
+        text += &format!("{name:width$} {median:>12.3} {min:>12.3} {max:>12.3} {runs:>5}\n");
     }
     text
 }

@@ -6,7 +6,7 @@ use std::process::{Child, Command, ExitStatus};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, anyhow, ensure};
 
 use super::{Kernel, Report, directory};
 
@@ -25,6 +25,19 @@ pub(crate) struct Machine<'a> {
     pub(crate) kernel: &'a Kernel,
     /// One socket with two CPUs, or two with one each.
     pub(crate) sockets: u32,
+    /// A file that is its disk, /dev/nvme0n1.
+    pub(crate) disk: Option<&'a Path>,
+    /// More words for the kernel's command line, which the round may read.
+    pub(crate) append: &'a str,
+}
+
+/// How long a machine runs.
+#[derive(Clone, Copy)]
+enum End<'a> {
+    /// Until it powers off.
+    ByItself,
+    /// Until this is so of its report, and then not a moment longer.
+    When(&'a dyn Fn(&str) -> bool),
 }
 
 impl Machine<'_> {
@@ -43,7 +56,48 @@ impl Machine<'_> {
     /// # Errors
     /// Where it does not come to its end, with the last lines of its console.
     pub(crate) fn run(&self) -> Result<Report> {
+        let status = self.run_until(End::ByItself)?;
+        let report = Report::parse(&self.reported()?);
+        if let Some(status) = status.filter(|_| report.is_over) {
+            ensure!(status.success(), "QEMU failed ({status}): {}", self.said()?);
+            return Ok(report);
+        }
+        Err(self.ended_early(status))
+    }
+
+    /// Boots it and takes its power away when `is_enough` is so of what it has reported. Returns all that it had
+    /// reported by then.
+    ///
+    /// # Errors
+    /// Where it ended before, or that did not come.
+    pub(crate) fn run_and_kill(&self, is_enough: &dyn Fn(&str) -> bool) -> Result<String> {
+        let status = self.run_until(End::When(is_enough))?;
+        let reported = self.reported()?;
+        if status.is_some() || !is_enough(&reported) {
+            return Err(self.ended_early(status));
+        }
+        Ok(reported)
+    }
+
+    fn reported(&self) -> Result<String> {
+        read(&self.file("report"))
+    }
+
+    fn ended_early(&self, status: Option<ExitStatus>) -> anyhow::Error {
+        let why = status.map_or_else(
+            || format!("was not done after {} s", LIMIT.as_secs()),
+            |status| format!("ended before its time ({status})"),
+        );
+        let said = self.said().unwrap_or_default();
+        let console = read(&self.file("console")).unwrap_or_default();
+        anyhow!("the guest {why}: {said}\n{}", last_lines(&console))
+    }
+
+    /// `None` where it had to be killed.
+    fn run_until(&self, end: End<'_>) -> Result<Option<ExitStatus>> {
         let (console, report) = (self.file("console"), self.file("report"));
+        // That of an earlier run is not this one's.
+        fs::write(&report, "").with_context(|| format!("cannot write {}", report.display()))?;
         let mut qemu = Command::new("qemu-system-x86_64");
         qemu.args(["-nodefaults", "-no-user-config", "-display", "none"])
             .args(["-no-reboot", "-accel", "tcg", "-m", "1024"])
@@ -59,28 +113,25 @@ impl Machine<'_> {
             .arg(self.kernel.image())
             .arg("-initrd")
             .arg(self.file("cpio"))
-            .args(["-append", "console=ttyS0 panic=-1"])
+            .arg("-append")
+            .arg(format!("console=ttyS0 panic=-1 {}", self.append))
             .arg("-serial")
             .arg(serial(&console))
             .arg("-serial")
             .arg(serial(&report));
+        if let Some(disk) = self.disk {
+            let disk = option(disk);
+            // Debian's kernels have this driver built in.
+            qemu.arg("-drive")
+                .arg(format!("file={disk},if=none,id=disk,format=raw"))
+                .args(["-device", "nvme,drive=disk,serial=1"]);
+        }
         let said = File::create(self.file("qemu")).context("cannot write below target/guest")?;
         let mut process = qemu.stderr(said).spawn().context("cannot run QEMU")?;
-        let status = wait(&mut process)?;
-        let report = Report::parse(&read(&report)?);
-        if let Some(status) = status.filter(|_| report.is_over) {
-            ensure!(status.success(), "QEMU failed ({status}): {}", self.said()?);
-            return Ok(report);
-        }
-        let why = status.map_or_else(
-            || format!("was not done after {} s", LIMIT.as_secs()),
-            |status| format!("ended before its time ({status})"),
-        );
-        bail!(
-            "the guest {why}: {}\n{}",
-            self.said()?,
-            last_lines(&read(&console)?)
-        );
+        wait(&mut process, &|| match end {
+            End::ByItself => false,
+            End::When(is_enough) => read(&report).is_ok_and(|reported| is_enough(&reported)),
+        })
     }
 
     fn said(&self) -> Result<String> {
@@ -99,10 +150,10 @@ impl Machine<'_> {
     }
 }
 
-/// `None` where it had to be killed.
-fn wait(process: &mut Child) -> Result<Option<ExitStatus>> {
+/// `None` where it was killed, because it was enough or took too long.
+fn wait(process: &mut Child, is_enough: &dyn Fn() -> bool) -> Result<Option<ExitStatus>> {
     let begin = Instant::now();
-    while begin.elapsed() < LIMIT {
+    while begin.elapsed() < LIMIT && !is_enough() {
         if let Some(status) = process.try_wait().context("cannot wait for QEMU")? {
             return Ok(Some(status));
         }
@@ -114,8 +165,12 @@ fn wait(process: &mut Child) -> Result<Option<ExitStatus>> {
 }
 
 fn serial(path: &Path) -> String {
-    // In QEMU's options a comma is written twice.
-    format!("file:{}", path.display().to_string().replace(',', ",,"))
+    format!("file:{}", option(path))
+}
+
+/// In QEMU's options a comma is written twice.
+fn option(path: &Path) -> String {
+    path.display().to_string().replace(',', ",,")
 }
 
 fn read(path: &Path) -> Result<String> {

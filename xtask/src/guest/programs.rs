@@ -1,4 +1,4 @@
-//! The agent and its eBPF tests as programs that need no libraries.
+//! Our programs as such that need no libraries.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -11,7 +11,7 @@ use crate::run::{cargo, output};
 
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
-/// Where they were built.
+/// The agent, and what tests it.
 pub(crate) struct Programs {
     /// hxmlops-agent.
     pub(crate) agent: PathBuf,
@@ -28,12 +28,39 @@ impl Programs {
     /// Where they do not build.
     pub(crate) fn build() -> Result<Self> {
         println!("building the agent and its eBPF tests without shared libraries");
-        let programs = built(&["build", "--bin", "hxmlops-agent", "--example", "ebpf_usage"])?;
-        let tests = built(&["test", "--no-run", "--test", "ebpf"])?;
+        let agent = ["--package", "agent"];
+        let programs = ["build", "--bin", "hxmlops-agent", "--example", "ebpf_usage"];
+        let programs = built(&[&programs[..], &agent].concat())?;
+        let tests = ["test", "--no-run", "--test", "ebpf"];
+        let tests = built(&[&tests[..], &agent].concat())?;
         Ok(Self {
             agent: executable(&programs, "bin", "hxmlops-agent")?,
             example: executable(&programs, "example", "ebpf_usage")?,
             tests: executable(&tests, "test", "ebpf")?,
+        })
+    }
+}
+
+/// The server, and who sends to it.
+pub(crate) struct ServerPrograms {
+    /// hxmlops.
+    pub(crate) server: PathBuf,
+    /// tests/src/bin/simulated-agents.rs.
+    pub(crate) senders: PathBuf,
+}
+
+impl ServerPrograms {
+    /// Builds them.
+    ///
+    /// # Errors
+    /// Where they do not build.
+    pub(crate) fn build() -> Result<Self> {
+        println!("building the server and its simulated agents without shared libraries");
+        let server = built(&["build", "--package", "aggregator", "--bin", "hxmlops"])?;
+        let senders = built(&["build", "--package", "e2e", "--bin", "simulated-agents"])?;
+        Ok(Self {
+            server: executable(&server, "bin", "hxmlops")?,
+            senders: executable(&senders, "bin", "simulated-agents")?,
         })
     }
 }
@@ -43,7 +70,7 @@ fn built(arguments: &[&str]) -> Result<String> {
     let mut build: Command = cargo();
     build
         .args(arguments)
-        .args(["--locked", "--quiet", "--package", "agent"])
+        .args(["--locked", "--quiet"])
         .args([
             "--target",
             TARGET,

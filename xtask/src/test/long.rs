@@ -1,14 +1,16 @@
 //! `cargo xtask test --long`: rounds in guests, which take minutes and downloads.
 
 mod kernels;
+mod power_loss;
 mod rapl;
 
+use std::cell::OnceCell;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 
 use super::nextest::Outcome;
-use crate::guest::{self, Image, Kernel, Machine, Programs, Report, Series};
+use crate::guest::{self, Image, Kernel, Machine, Programs, Report, Series, ServerPrograms};
 use crate::{ebpf, workspace};
 
 /// Debian's kernels of three releases. `rapl` runs in the second, whose headers our module is built against.
@@ -35,13 +37,39 @@ pub(crate) enum Round {
     Kernels,
     /// The agent in a guest whose kernel serves RAPL zones.
     Rapl,
+    /// The server in a guest whose power is taken away, again and again.
+    PowerLoss,
+}
+
+/// The programs that go into guests, each built when the first guest needs them.
+#[derive(Default)]
+struct Built {
+    agent: OnceCell<Programs>,
+    server: OnceCell<ServerPrograms>,
+}
+
+impl Built {
+    fn agent(&self) -> Result<&Programs> {
+        if self.agent.get().is_none() {
+            ebpf::run_installing()?;
+            let _ = self.agent.set(Programs::build()?);
+        }
+        Ok(self.agent.get().expect("it was set above"))
+    }
+
+    fn server(&self) -> Result<&ServerPrograms> {
+        if self.server.get().is_none() {
+            let _ = self.server.set(ServerPrograms::build()?);
+        }
+        Ok(self.server.get().expect("it was set above"))
+    }
 }
 
 /// What one guest is for: the kernel that it boots, and the check of what it reports.
 struct Trial {
     round: Round,
     series: Series,
-    run: fn(&Kernel, &Programs) -> Result<String>,
+    run: fn(&Kernel, &Built) -> Result<String>,
 }
 
 const TRIALS: &[Trial] = &[
@@ -65,6 +93,11 @@ const TRIALS: &[Trial] = &[
         series: BOOKWORM,
         run: rapl::run,
     },
+    Trial {
+        round: Round::PowerLoss,
+        series: BOOKWORM,
+        run: power_loss::run,
+    },
 ];
 
 /// Runs the rounds named, or all; a line for each guest.
@@ -76,14 +109,16 @@ pub(crate) fn run(only: &[Round]) -> Result<Outcome> {
     if only.is_empty() || only.contains(&Round::Rapl) {
         rapl::prerequisites()?;
     }
-    ebpf::run_installing()?;
-    let programs = Programs::build()?;
+    if only.is_empty() || only.contains(&Round::PowerLoss) {
+        power_loss::prerequisites()?;
+    }
+    let built = Built::default();
     let mut outcome = Outcome::default();
     let is_wanted = |trial: &&Trial| only.is_empty() || only.contains(&trial.round);
     for trial in TRIALS.iter().filter(is_wanted) {
         // Not being able to fetch one says nothing of the others.
         match trial.series.kernel() {
-            Ok(kernel) if trial.passes(&kernel, &programs) => outcome.passed += 1,
+            Ok(kernel) if trial.passes(&kernel, &built) => outcome.passed += 1,
             Ok(_) => outcome.failed += 1,
             Err(error) => {
                 println!("guest {}: failed: {error:#}", trial.series.pinned);
@@ -95,9 +130,9 @@ pub(crate) fn run(only: &[Round]) -> Result<Outcome> {
 }
 
 impl Trial {
-    fn passes(&self, kernel: &Kernel, programs: &Programs) -> bool {
+    fn passes(&self, kernel: &Kernel, built: &Built) -> bool {
         let begin = Instant::now();
-        let result = (self.run)(kernel, programs);
+        let result = (self.run)(kernel, built);
         let seconds = begin.elapsed().as_secs_f64();
         let name = format!("guest {}, {}", kernel.release, self.round.name());
         match &result {
@@ -113,18 +148,18 @@ impl Round {
         match self {
             Self::Kernels => "kernels",
             Self::Rapl => "rapl",
+            Self::PowerLoss => "power-loss",
         }
     }
 }
 
-/// A root with what both rounds need: the first process, the round's script, the agent, busybox and the real
-/// programs that tests start.
-fn image(round: &str, programs: &Programs) -> Result<Image> {
+/// A root with what every round needs: the first process, the round's script, busybox and the real programs that
+/// tests start.
+fn image(round: &str) -> Result<Image> {
     let scripts = workspace::root().join("tests/guest");
     let mut image = Image::new();
     image.file("init", &scripts.join("init"))?;
     image.file("round", &scripts.join(round))?;
-    image.file("bin/hxmlops-agent", &programs.agent)?;
     // The guest's own shell is busybox; the tests start real programs.
     for (path, name) in [
         ("bin/busybox", "busybox"),

@@ -2,8 +2,8 @@
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::{boot, image};
-use crate::guest::{Kernel, Machine, Programs, Report};
+use super::{Built, boot, image};
+use crate::guest::{Kernel, Machine, Report};
 
 const FOUND: &str = "CPU time by eBPF: found";
 
@@ -11,8 +11,10 @@ const FOUND: &str = "CPU time by eBPF: found";
 ///
 /// # Errors
 /// Where one fails, with what the tests printed.
-pub(super) fn run(kernel: &Kernel, programs: &Programs) -> Result<String> {
-    let mut image = image("kernels.round", programs)?;
+pub(super) fn run(kernel: &Kernel, built: &Built) -> Result<String> {
+    let programs = built.agent()?;
+    let mut image = image("kernels.round")?;
+    image.file("bin/hxmlops-agent", &programs.agent)?;
     // Where the tests look for it: beside their own directory.
     image.file("target/deps/ebpf", &programs.tests)?;
     image.file("target/examples/ebpf_usage", &programs.example)?;
@@ -20,6 +22,8 @@ pub(super) fn run(kernel: &Kernel, programs: &Programs) -> Result<String> {
         name: &kernel.release,
         kernel,
         sockets: 1,
+        disk: None,
+        append: "",
     };
     check(
         &boot(&machine, image)?,

@@ -12,8 +12,8 @@ use anyhow::{Context as _, Result, ensure};
 
 use self::energy::Energies;
 use self::metrics::Metrics;
-use super::{boot, image};
-use crate::guest::{Kernel, Machine, Programs, Report};
+use super::{Built, boot, image};
+use crate::guest::{Kernel, Machine, Report};
 use crate::run::output;
 use crate::{install, workspace};
 
@@ -41,8 +41,9 @@ pub(super) fn prerequisites() -> Result<()> {
 ///
 /// # Errors
 /// Where the agent's figures do not agree with the kernel's.
-pub(super) fn run(kernel: &Kernel, programs: &Programs) -> Result<String> {
-    let mut image = image("rapl.round", programs)?;
+pub(super) fn run(kernel: &Kernel, built: &Built) -> Result<String> {
+    let mut image = image("rapl.round")?;
+    image.file("bin/hxmlops-agent", &built.agent()?.agent)?;
     for (name, path) in NEEDED {
         image.file(&format!("modules/{name}"), &kernel.module(path))?;
     }
@@ -51,6 +52,8 @@ pub(super) fn run(kernel: &Kernel, programs: &Programs) -> Result<String> {
         name: "rapl",
         kernel,
         sockets: 2,
+        disk: None,
+        append: "",
     };
     check(&boot(&machine, image)?)
 }

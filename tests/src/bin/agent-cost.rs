@@ -1,0 +1,93 @@
+//! `agent-cost`: what the agent costs in several scenes, as JSON; see `e2e::agent_cost`.
+//! `agent-cost load IDLE BUSY`, `agent-cost wake`: its loads.
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use e2e::accuracy::interrupt;
+use e2e::agent_cost::{Scene, become_load, measure, wake};
+
+const DEFAULT: &str = "node,pod";
+const ALL: &str = "node,pod,container,process";
+
+/// An idle machine, one that works, and one full of containers; each by both counters of CPU time.
+const SCENES: [Scene; 6] = [
+    Scene {
+        idle: 2000,
+        busy: 0,
+        containers: 0,
+        usage: "ebpf",
+        levels: DEFAULT,
+        seconds: 60,
+    },
+    Scene {
+        idle: 2000,
+        busy: 0,
+        containers: 0,
+        usage: "accounting",
+        levels: DEFAULT,
+        seconds: 60,
+    },
+    Scene {
+        idle: 1800,
+        busy: 200,
+        containers: 0,
+        usage: "ebpf",
+        levels: ALL,
+        seconds: 60,
+    },
+    Scene {
+        idle: 1800,
+        busy: 200,
+        containers: 0,
+        usage: "accounting",
+        levels: ALL,
+        seconds: 60,
+    },
+    Scene {
+        idle: 500,
+        busy: 0,
+        containers: 0,
+        usage: "ebpf",
+        levels: DEFAULT,
+        seconds: 30,
+    },
+    Scene {
+        idle: 0,
+        busy: 0,
+        containers: 200,
+        usage: "ebpf",
+        levels: DEFAULT,
+        seconds: 30,
+    },
+];
+
+fn main() -> ExitCode {
+    match start() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start() -> anyhow::Result<()> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] => {}
+        ["wake"] => wake(),
+        ["load", idle, busy] => return become_load(idle.parse()?, busy.parse()?),
+        _ => anyhow::bail!("usage: agent-cost"),
+    }
+    interrupt::watch()?;
+    let own = std::env::current_exe()?;
+    let programs = own.parent().context("a program lies in a folder")?;
+    let mut rows = Vec::new();
+    for scene in &SCENES {
+        eprintln!("{scene:?}");
+        rows.extend(measure(programs, scene)?);
+    }
+    println!("{}", serde_json::to_string(&rows)?);
+    Ok(())
+}
