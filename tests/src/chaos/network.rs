@@ -149,7 +149,8 @@ async fn forward(
     body: Bytes,
 ) -> Response {
     let request = Request {
-        url: format!("{}{uri}", shared.aggregator),
+        // In HTTP/2 the host is a part of it.
+        url: format!("{}{}", shared.aggregator, uri.path()),
         method,
         headers,
         body,
