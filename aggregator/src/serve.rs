@@ -174,10 +174,19 @@ async fn refresh(app: Arc<App>, stop: CancellationToken) {
     }
 }
 
+/// Shows what the ledger holds and lacks.
+pub(crate) fn show_figures(app: &App) {
+    match app.store.figures() {
+        Ok(figures) => app.metrics.show_figures(figures),
+        Err(error) => tracing::warn!(%error, "the ledger's figures could not be read"),
+    }
+}
+
 /// Shows the intensity of each site as of `now`, and the store's size.
 pub fn show_current(app: &App, now: Timestamp) {
     app.metrics
         .show_store_bytes(SqliteStore::size_bytes(&app.data_dir));
+    show_figures(app);
     let mut current = Vec::new();
     for site in app.sites.sites() {
         let Some(zone) = &site.intensity_zone else {

@@ -3,21 +3,26 @@
 //! The raw form of the ledger is the batch as it came; its rollups are rows per minute, sums of integers.
 //! A store does no carbon and shares out no idle energy: that is done on read, from what it returns.
 
+mod prepared;
 mod sqlite;
 
-use jiff::Timestamp;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use wire::{Energy, StreamId};
 
 use crate::intensity::Slot;
-use crate::rollup::Unfit;
+use crate::rollup::{MINUTE_MS, Unfit};
 use crate::site::Site;
 
+pub use prepared::Prepared;
 pub use sqlite::SqliteStore;
 
 /// Why a store did not do what it was asked.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
     /// The same (node, stream, sequence) was written before with other content.
     #[error("batch {sequence} of stream {stream_id} was already written with other content")]
@@ -27,9 +32,25 @@ pub enum StoreError {
         /// Its number in the stream.
         sequence: u64,
     },
+    /// It was declared lost, and its energy is on record as such.
+    #[error("batch {sequence} of stream {stream_id} was declared lost before")]
+    DeclaredLost {
+        /// Stream of the batch.
+        stream_id: StreamId,
+        /// Its number in the stream.
+        sequence: u64,
+    },
+    /// More batches wait to be written than there may be.
+    #[error("too many batches wait to be written; send it again later")]
+    Busy,
     /// A valid batch that a ledger cannot hold; it never will.
     #[error("the batch does not fit the ledger: {0}")]
     Unfit(#[from] Unfit),
+    /// A question whose answer is made from more rows than there may be.
+    #[error(
+        "the run's time has more than {0} rows of minutes and workloads; a report on it is not made"
+    )]
+    TooLarge(usize),
     /// The ledger was written by a newer program.
     #[error(
         "the ledger {path} has schema {found}, this program knows up to {known}; use a newer hxmlops"
@@ -56,7 +77,7 @@ pub enum StoreError {
 }
 
 /// A batch that was decoded and found valid, with the bytes it came in.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct ReceivedBatch {
     /// The bytes as they came, kept as they are.
     pub bytes: Vec<u8>,
@@ -202,19 +223,20 @@ pub struct WorkloadLabels {
     pub container: String,
 }
 
-impl From<&wire::v1::Workload> for WorkloadLabels {
-    fn from(workload: &wire::v1::Workload) -> Self {
-        let first = |name: &String, id: &String| if name.is_empty() { id } else { name }.clone();
-        Self {
-            workflow: workload.workflow.clone(),
-            run: workload.run.clone(),
-            stage: workload.stage.clone(),
-            component: workload.component.clone(),
-            namespace: workload.namespace.clone(),
-            pod: first(&workload.pod, &workload.pod_uid),
-            container: first(&workload.container, &workload.container_id),
-        }
+/// What of a workload [`WorkloadLabels`] keeps, in the order of its fields.
+fn labels(workload: &wire::v1::Workload) -> [&str; 7] {
+    fn first<'a>(name: &'a str, id: &'a str) -> &'a str {
+        if name.is_empty() { id } else { name }
     }
+    [
+        &workload.workflow,
+        &workload.run,
+        &workload.stage,
+        &workload.component,
+        &workload.namespace,
+        first(&workload.pod, &workload.pod_uid),
+        first(&workload.container, &workload.container_id),
+    ]
 }
 
 /// One workload's part of a cell.
@@ -228,11 +250,14 @@ pub struct Share {
     pub usage_ns: u64,
 }
 
-/// One minute of one additive zone of one node: measured = sum of shares + system + idle.
+/// One minute of one additive zone of one node, or one hour where minutes were folded: measured = sum of shares +
+/// system + idle.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cell {
-    /// Start of the minute.
-    pub minute: Timestamp,
+    /// Its start.
+    pub start: Timestamp,
+    /// Its length in milliseconds: a minute's or an hour's.
+    pub length_ms: u32,
     /// Which node.
     pub node: NodeKey,
     /// Site that the node belongs to.
@@ -249,12 +274,26 @@ pub struct Cell {
     pub system: Energy,
     /// CPU time of the same.
     pub system_usage_ns: u64,
-    /// Milliseconds of the minute for which the energy is known, 0 to 60,000.
+    /// Milliseconds of it for which the energy is known, 0 to `length_ms`.
     pub covered_ms: u32,
     /// Some of the idle energy rests on the model's seed, not on what the node has shown.
     pub idle_seeded: bool,
     /// All workloads that ran in it, of whatever run.
     pub shares: Vec<Share>,
+}
+
+impl Cell {
+    /// Its end.
+    #[must_use]
+    pub fn end(&self) -> Timestamp {
+        self.start + SignedDuration::from_millis(self.length_ms.into())
+    }
+
+    /// Whether minutes were folded into it.
+    #[must_use]
+    pub fn is_hour(&self) -> bool {
+        i64::from(self.length_ms) > MINUTE_MS
+    }
 }
 
 /// All that a report on one run is made from: every cell, within the run's minutes, of the nodes it ran on.
@@ -264,9 +303,88 @@ pub struct RunLedger {
     pub summary: RunSummary,
     /// Dictionary of the shares.
     pub workloads: Vec<WorkloadLabels>,
-    /// In order of minute, node, zone.
+    /// In order of start, node, zone.
     pub cells: Vec<Cell>,
+    /// What was lost of the nodes that it ran on, in its time.
+    pub losses: Vec<LostEnergy>,
 }
+
+/// Why a batch will never come.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum LostBy {
+    /// The sender's spool was full.
+    Dropped,
+    /// The aggregator refused it for good.
+    Refused,
+    /// It could not be read from the spool any more.
+    Damaged,
+}
+
+impl LostBy {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Dropped, Self::Refused, Self::Damaged];
+
+    /// As it is written everywhere.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Dropped => "dropped",
+            Self::Refused => "refused",
+            Self::Damaged => "damaged",
+        }
+    }
+}
+
+/// Energy of batches that will never come. It is in no other sum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LostEnergy {
+    /// Why.
+    pub by: LostBy,
+    /// How many batches.
+    pub batches: u64,
+    /// Energy of their additive zones.
+    pub energy: Energy,
+}
+
+/// What a ledger holds and lacks, as far as it is cheap to tell.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Figures {
+    /// One entry for each reason for which there is a loss.
+    pub losses: Vec<LostEnergy>,
+    /// Sequences that are missing: neither written nor declared lost, and later ones are there.
+    pub missing: u64,
+    /// Batches that wait to be written.
+    pub waiting: u64,
+    /// Bytes of the file that are free to be used again.
+    pub free_bytes: u64,
+}
+
+/// How long each form is kept at least; hours are kept for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// Batches as they came, from when they came.
+    pub raw: Duration,
+    /// Rollups by the minute, from the minute on.
+    pub minutes: Duration,
+}
+
+/// What one step of keeping the retention did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tidied {
+    /// Batches whose raw form was forgotten.
+    pub batches: u64,
+    /// Zone-minutes that were folded into hours.
+    pub minutes: u64,
+    /// There is more to do.
+    pub more: bool,
+}
+
+/// Told what became of a batch, once: on a thread of the store, which must not be kept. Dropped untold where the
+/// store broke down.
+pub type Answer = Box<dyn FnOnce(Result<Written, StoreError>) + Send>;
 
 /// What a series is split by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ToSchema)]
@@ -280,15 +398,17 @@ pub enum SeriesBy {
     Run,
 }
 
-/// One minute of one line of a chart.
+/// One minute of one line of a chart; an hour where minutes were folded.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct SeriesPoint {
-    /// Start of the minute.
+    /// Start of the minute or hour.
     #[schema(value_type = String, format = DateTime)]
     pub minute: Timestamp,
+    /// 60, or 3,600 for an hour.
+    pub seconds: u32,
     /// Name of the line.
     pub name: String,
-    /// Energy of the minute in joules, additive zones together.
+    /// Energy of it in joules, additive zones together.
     pub joules: f64,
 }
 
@@ -297,22 +417,64 @@ pub struct SeriesPoint {
 pub struct CheckReport {
     /// Raw batches that were read again.
     pub batches: u64,
-    /// Zone-minutes whose parts were added up.
+    /// Zone-minutes and zone-hours whose parts were added up.
     pub cells: u64,
     /// All energy of additive zones.
     pub measured: Energy,
+    /// What was lost; it is not in `measured`.
+    pub losses: Vec<LostEnergy>,
+    /// Sequences that are missing: neither written nor declared lost, and later ones are there.
+    pub missing: u64,
+    /// Whether the raw form of older batches was forgotten: rollups of their time are no longer held against
+    /// it.
+    pub raw_forgotten: bool,
     /// One line for each thing that does not hold; empty: conservation is proved.
     pub faults: Vec<String>,
 }
 
 /// A ledger's store. Calls block; servers make them on a thread for that.
 pub trait Store: Send + Sync {
-    /// Writes a batch and its rollups in one transaction, once: durable when it returns.
+    /// Takes in a batch and its rollups, once, and returns before it is written; `answer` is called when it is
+    /// durable, or why it is not: [`StoreError::Busy`] where too many wait, [`StoreError::Conflict`] where its
+    /// key is taken by other content, [`StoreError::DeclaredLost`], or [`StoreError::Unfit`] where its sums
+    /// would be too great. Batches that wait at the same time become durable together.
+    fn submit(&self, batch: Prepared, answer: Answer);
+
+    /// Writes a batch and its rollups: durable when it returns.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] where its key is taken by other content, [`StoreError::Unfit`] where its sums
-    /// would be too many or too great.
-    fn write_batch(&self, batch: &ReceivedBatch, site: &str) -> Result<Written, StoreError>;
+    /// As [`Store::submit`] says.
+    fn write_batch(&self, batch: &ReceivedBatch, site: &str) -> Result<Written, StoreError> {
+        let prepared = Prepared::new(Arc::new(batch.clone()), site)?;
+        let (tell, told) = mpsc::sync_channel(1);
+        let answer = move |written| {
+            // Fails only where the caller is gone.
+            let _ = tell.send(written);
+        };
+        self.submit(prepared, Box::new(answer));
+        told.recv().unwrap_or_else(|_| {
+            self.health()?;
+            Err(StoreError::Busy)
+        })
+    }
+
+    /// Whether all parts of the store are alive.
+    ///
+    /// # Errors
+    /// Where one has broken down: the store has to be opened anew.
+    fn health(&self) -> Result<(), StoreError>;
+
+    /// What the ledger holds and lacks.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    fn figures(&self) -> Result<Figures, StoreError>;
+
+    /// Does one bounded step towards a retention: forgets raw batches, folds minutes into hours.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    fn tidy(&self, now: Timestamp, retention: &Retention) -> Result<Tidied, StoreError>;
 
     /// Runs, the latest start first.
     ///

@@ -9,5 +9,7 @@ mod conformance;
 mod http;
 mod ingest;
 mod metrics;
+mod once_only;
+mod retention;
 mod running;
 mod sqlite;

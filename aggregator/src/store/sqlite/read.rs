@@ -5,14 +5,14 @@ mod cells;
 use jiff::Timestamp;
 use rusqlite::{Connection, Row, named_params, params};
 
-use super::row::{amount, basis, energy_sum, minute, time};
-use crate::rollup::MINUTE_MS;
+use super::row::{amount, basis, energy_sum, time, time as row_time};
+use super::{loss, retention, stream};
 use crate::store::{
-    NodeKey, NodeSummary, RunFilter, RunKey, RunSummary, SeriesBy, SeriesPoint, StageSummary,
-    ZoneTotals,
+    Figures, NodeKey, NodeSummary, RunFilter, RunKey, RunSummary, SeriesBy, SeriesPoint,
+    StageSummary, ZoneTotals,
 };
 
-pub(super) use cells::run_ledger;
+pub(super) use cells::{TooMany, run_ledger};
 
 pub(super) fn runs(
     connection: &Connection,
@@ -132,36 +132,45 @@ fn zone_totals(connection: &Connection, node_id: i64) -> rusqlite::Result<Vec<Zo
         .collect()
 }
 
-/// The question behind each kind of series. A minute of which nothing is known is a gap, not a 0.
-fn series_sql(by: SeriesBy) -> &'static str {
-    match by {
-        SeriesBy::Node => {
-            "SELECT minute, cluster || '/' || node AS name,
-                    sum(measured_uj / 1000000), sum(measured_uj % 1000000)
-             FROM node JOIN zone_minute ON node_id = node.id JOIN zone ON zone.id = zone_id
-             WHERE minute >= ?1 AND minute < ?2 AND parent = '' AND (covered_ns > 0 OR measured_uj > 0)
-             GROUP BY 1, 2 ORDER BY 1, 2"
-        }
-        SeriesBy::Stage => {
-            "SELECT minute, cluster || '/' || workflow || '/' || stage AS name,
-                    sum(active_uj / 1000000), sum(active_uj % 1000000)
-             FROM node JOIN zone_minute AS cell ON cell.node_id = node.id
-             JOIN share_minute USING (node_id, minute, zone_id)
-             JOIN workload ON workload.id = workload_id
-             WHERE minute >= ?1 AND minute < ?2 AND stage <> '' AND (covered_ns > 0 OR measured_uj > 0)
-             GROUP BY 1, 2 ORDER BY 1, 2"
-        }
-        SeriesBy::Run => {
-            "SELECT minute, cluster || '/' || workflow || '/' || run AS name,
-                    sum(active_uj / 1000000), sum(active_uj % 1000000)
-             FROM node JOIN zone_minute AS cell ON cell.node_id = node.id
-             JOIN share_minute USING (node_id, minute, zone_id)
-             JOIN workload ON workload.id = workload_id
-             WHERE minute >= ?1 AND minute < ?2 AND run <> '' AND (covered_ns > 0 OR measured_uj > 0)
-             GROUP BY 1, 2 ORDER BY 1, 2"
-        }
-    }
+/// Who a line of a chart is for, and what of a cell it shows. A time of which nothing is known is a gap, not a 0.
+struct Lines {
+    name: &'static str,
+    energy: &'static str,
+    /// The tables beside node and zone table, and which rows of them.
+    from: fn(shares: &str, time: &str) -> String,
+    which: &'static str,
 }
+
+const NODES: Lines = Lines {
+    name: "cluster || '/' || node",
+    energy: "measured_uj",
+    from: |_, _| "JOIN zone ON zone.id = zone_id".to_owned(),
+    which: "parent = ''",
+};
+const STAGES: Lines = Lines {
+    name: "cluster || '/' || workflow || '/' || stage",
+    energy: "active_uj",
+    from: with_shares,
+    which: "stage <> ''",
+};
+const RUNS: Lines = Lines {
+    name: "cluster || '/' || workflow || '/' || run",
+    energy: "active_uj",
+    from: with_shares,
+    which: "run <> ''",
+};
+
+fn with_shares(shares: &str, time: &str) -> String {
+    format!(
+        "JOIN {shares} USING (node_id, {time}, zone_id) JOIN workload ON workload.id = workload_id"
+    )
+}
+
+/// (zone table, share table, column of the time, seconds) of minutes and of hours.
+const FORMS: [(&str, &str, &str, u32); 2] = [
+    ("zone_minute", "share_minute", "minute", 60),
+    ("zone_hour", "share_hour", "hour", 3_600),
+];
 
 pub(super) fn series(
     connection: &Connection,
@@ -169,20 +178,56 @@ pub(super) fn series(
     from: Timestamp,
     to: Timestamp,
 ) -> rusqlite::Result<Vec<SeriesPoint>> {
-    // A minute belongs to the range in which it starts.
-    let first_from = |time: Timestamp| {
-        let ms = time.as_millisecond();
-        ms.div_euclid(MINUTE_MS) + i64::from(ms.rem_euclid(MINUTE_MS) > 0)
+    let lines = match by {
+        SeriesBy::Node => NODES,
+        SeriesBy::Stage => STAGES,
+        SeriesBy::Run => RUNS,
     };
-    let point = |row: &Row<'_>| {
-        Ok(SeriesPoint {
-            minute: minute(row, 0)?,
-            name: row.get(1)?,
-            joules: energy_sum(row, 2)?.joules(),
-        })
-    };
-    connection
-        .prepare_cached(series_sql(by))?
-        .query_map(params![first_from(from), first_from(to)], point)?
-        .collect()
+    let mut points = Vec::new();
+    for (zones, shares, time, seconds) in FORMS {
+        let length_ms = i64::from(seconds) * 1_000;
+        // A minute or hour belongs to the range in which it starts.
+        let first_from = |time: Timestamp| {
+            let ms = time.as_millisecond();
+            ms.div_euclid(length_ms) + i64::from(ms.rem_euclid(length_ms) > 0)
+        };
+        let Lines {
+            name,
+            energy,
+            from: tables,
+            which,
+        } = &lines;
+        let tables = tables(shares, time);
+        let sql = format!(
+            "SELECT {time} * {length_ms}, {name}, sum({energy} / 1000000), sum({energy} % 1000000)
+             FROM node JOIN {zones} AS cell ON cell.node_id = node.id {tables}
+             WHERE {time} >= ?1 AND {time} < ?2 AND {which} AND (covered_ns > 0 OR measured_uj > 0)
+             GROUP BY 1, 2 ORDER BY 1, 2"
+        );
+        let point = |row: &Row<'_>| {
+            Ok(SeriesPoint {
+                minute: row_time(row, 0)?,
+                seconds,
+                name: row.get(1)?,
+                joules: energy_sum(row, 2)?.joules(),
+            })
+        };
+        let of_form: rusqlite::Result<Vec<_>> = connection
+            .prepare_cached(&sql)?
+            .query_map(params![first_from(from), first_from(to)], point)?
+            .collect();
+        points.append(&mut of_form?);
+    }
+    // Each form is in order by itself.
+    points.sort_by(|a, b| (a.minute, &a.name).cmp(&(b.minute, &b.name)));
+    Ok(points)
+}
+
+pub(super) fn figures(connection: &Connection, waiting: u64) -> rusqlite::Result<Figures> {
+    Ok(Figures {
+        losses: loss::all(connection)?,
+        missing: stream::missing(connection)?,
+        waiting,
+        free_bytes: retention::free_bytes(connection)?,
+    })
 }
