@@ -19,7 +19,7 @@ use crate::config::{InvalidConfig, ServeConfig};
 use crate::intensity::{normalized_zone, yearly};
 use crate::router::router;
 use crate::site::Site;
-use crate::store::{SqliteStore, Store, StoreError};
+use crate::store::{Retention, SqliteStore, Store, StoreError, Tidied};
 
 /// How long requests under way may take once the server was told to stop.
 const GRACE: Duration = Duration::from_secs(10);
@@ -27,6 +27,10 @@ const GRACE: Duration = Duration::from_secs(10);
 const LOCK_FILE: &str = "serve.lock";
 /// How often the shown intensity and the store's size are read anew.
 const REFRESH_EVERY: Duration = Duration::from_secs(60);
+/// How often it is looked for what is older than the retention.
+const KEEP_EVERY: Duration = Duration::from_secs(60);
+/// Between two steps where there is much of it.
+const KEEP_PAUSE: Duration = Duration::from_millis(50);
 
 /// Why a server did not start.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +59,7 @@ pub struct Server {
     app: Arc<App>,
     listener: TcpListener,
     address: SocketAddr,
+    retention: Retention,
     lock: File,
 }
 
@@ -80,6 +85,7 @@ impl Server {
             app: Arc::new(App::new(store, &config)),
             listener,
             address,
+            retention: config.retention,
             lock,
         })
     }
@@ -98,6 +104,7 @@ impl Server {
         let _lock = self.lock;
         let tasks = TaskTracker::new();
         tasks.spawn(refresh(Arc::clone(&self.app), stop.clone()));
+        tasks.spawn(keep(Arc::clone(&self.app), self.retention, stop.clone()));
         tasks.close();
         let serving = axum::serve(self.listener, router(self.app))
             .with_graceful_shutdown(stop.clone().cancelled_owned());
@@ -171,6 +178,31 @@ async fn refresh(app: Arc<App>, stop: CancellationToken) {
         if let Err(error) = refreshed.await {
             tracing::error!(%error, "the figures of the store could not be read");
         }
+    }
+}
+
+/// Keeps the retention, in steps between which agents have their turn.
+async fn keep(app: Arc<App>, retention: Retention, stop: CancellationToken) {
+    let mut pause = KEEP_EVERY;
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(pause) => {}
+        }
+        let store = Arc::clone(&app.store);
+        let tidy = move || store.tidy(Timestamp::now(), &retention);
+        pause = match tokio::task::spawn_blocking(tidy).await {
+            Ok(Ok(Tidied { more: true, .. })) => KEEP_PAUSE,
+            Ok(Ok(_)) => KEEP_EVERY,
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "old batches and minutes could not be tidied up");
+                KEEP_EVERY
+            }
+            Err(panic) => {
+                tracing::error!(%panic, "tidying up old batches and minutes ended in a panic");
+                KEEP_EVERY
+            }
+        };
     }
 }
 

@@ -8,6 +8,7 @@ use clap::{Args, Subcommand};
 use super::output::{Progress, print, tell};
 use crate::cli::WHERE_THE_LEDGER_IS;
 use crate::config::default_data_dir;
+use crate::format::escape;
 use crate::store::{CheckReport, LostEnergy, SqliteStore, Store};
 
 /// Exit code where the check says no.
@@ -36,6 +37,15 @@ pub struct LedgerArgs {
 pub enum LedgerCommand {
     /// Prove conservation: sum up all batches again and compare with every row; exit code 3 where it fails
     Check,
+    /// Copy the ledger to a file, also while a server uses it
+    ///
+    /// The copy is the ledger as it was when the command began. To use or check it, name it ledger.db in a directory
+    /// of its own, and that directory with --data-dir.
+    Backup {
+        /// The copy; nothing may be there yet
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
 }
 
 /// Does it on the ledger in the given directory, or in the one that a server would use.
@@ -47,9 +57,25 @@ pub fn run(args: &LedgerArgs) -> anyhow::Result<ExitCode> {
         Some(directory) => directory.clone(),
         None => default_data_dir()?,
     };
-    match args.command {
+    match &args.command {
         LedgerCommand::Check => check(&data_dir),
+        LedgerCommand::Backup { file } => backup(&data_dir, file),
     }
+}
+
+fn backup(data_dir: &Path, file: &Path) -> anyhow::Result<ExitCode> {
+    let store = SqliteStore::open_existing(data_dir)?;
+    let mut bar: Option<Progress> = None;
+    let copied = store.backup(file, &mut |done, total| {
+        bar.get_or_insert_with(|| Progress::new(total, "pages"))
+            .set(done);
+    });
+    // Off the screen, before there are lines on it.
+    drop(bar);
+    copied?;
+    let line = format!("{} is a copy of {}", file.display(), data_dir.display());
+    print(&(escape::terminal(&line) + "\n"))?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn check(data_dir: &Path) -> anyhow::Result<ExitCode> {

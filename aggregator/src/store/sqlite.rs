@@ -1,6 +1,7 @@
 //! The ledger in one SQLite file: one thread writes with a connection of its own, others read beside it (WAL), so
 //! that neither waits for the other.
 
+mod backup;
 mod check;
 mod dictionary;
 mod loss;
@@ -85,6 +86,19 @@ impl SqliteStore {
     #[must_use]
     pub fn exists(data_dir: &Path) -> bool {
         data_dir.join(FILE_NAME).exists()
+    }
+
+    /// Copies the ledger to a file, as it is when the call begins, beside a server that may be writing it. The
+    /// file is whole or not there. `progress` is called with (pages done, pages in all).
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`] where there is something at `target`, or it cannot be written.
+    pub fn backup(
+        &self,
+        target: &Path,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<(), StoreError> {
+        backup::backup(&self.path, target, progress)
     }
 
     /// Bytes of the ledger's files on disk, 0 where they cannot be read.

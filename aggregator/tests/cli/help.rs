@@ -21,6 +21,7 @@ fn every_command_says_what_it_does() {
         "serve",
         "ledger",
         "ledger check",
+        "ledger backup",
         "demo",
     ];
     for command in commands {

@@ -25,7 +25,7 @@ fn lost(by: LostBy, batches: u64, microjoules: u64) -> LostEnergy {
 #[test]
 fn missing_sequences_are_counted_until_they_come() {
     on_each_store(|store| {
-        let mut check = |sequence, written, missing| {
+        let check = |sequence, written, missing| {
             let came = store.write_batch(&received(batch("n1", sequence, "r1")), "s");
             assert_eq!(came.unwrap(), written, "{sequence}");
             assert_eq!(store.figures().unwrap().missing, missing, "{sequence}");
