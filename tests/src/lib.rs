@@ -13,6 +13,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 pub mod accuracy;
 pub mod cgroups;
+pub mod load;
 pub mod powercap;
 mod scrape;
 pub mod truth;

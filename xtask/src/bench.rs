@@ -3,6 +3,7 @@
 //! To add one: a file in `bench/`, and a line in [`BENCHES`].
 
 mod accuracy;
+mod aggregator;
 mod build_size;
 mod ebpf;
 mod figure;
@@ -40,6 +41,16 @@ const BENCHES: &[Bench] = &[
         name: ACCURACY,
         about: "how near the agent's figures come to a known truth (as root, 8 minutes, a quiet machine)",
         run: |args| accuracy::run(args.usage),
+    },
+    Bench {
+        name: "aggregator",
+        about: "what a server takes in durably, how long it takes over it, and what it needs (2 minutes, a quiet machine)",
+        run: |_| aggregator::run("aggregator"),
+    },
+    Bench {
+        name: "query",
+        about: "how long questions take in a ledger of 10 million rows (2 minutes)",
+        run: |_| aggregator::run("query"),
     },
     Bench {
         name: "build-size",
