@@ -138,6 +138,8 @@ pub struct RunFilter {
     pub run: Option<String>,
     /// Only runs that have this stage.
     pub stage: Option<String>,
+    /// Only so many of them, the latest.
+    pub limit: Option<usize>,
 }
 
 /// One stage of a workflow over all its runs, and over what it did in none.

@@ -1,18 +1,19 @@
 //! Questions to the rollups.
 
 mod cells;
+mod series;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, Row, named_params, params};
+use rusqlite::{Connection, Row, named_params};
 
-use super::row::{amount, basis, energy_sum, time, time as row_time};
+use super::row::{amount, basis, energy_sum, time};
 use super::{loss, retention, stream};
 use crate::store::{
-    Figures, NodeKey, NodeSummary, RunFilter, RunKey, RunSummary, SeriesBy, SeriesPoint,
-    StageSummary, ZoneTotals,
+    Figures, NodeKey, NodeSummary, RunFilter, RunKey, RunSummary, StageSummary, ZoneTotals,
 };
 
 pub(super) use cells::{TooMany, run_ledger};
+pub(super) use series::series;
 
 pub(super) fn runs(
     connection: &Connection,
@@ -27,13 +28,15 @@ pub(super) fn runs(
                  AND (:stage IS NULL OR EXISTS (
                      SELECT 1 FROM run_stage AS other WHERE other.run_id = id AND other.stage = :stage))
                GROUP BY id HAVING :since IS NULL OR max(end_ms) >= :since
-               ORDER BY min(start_ms) DESC, cluster, workflow, run";
+               ORDER BY min(start_ms) DESC, cluster, workflow, run LIMIT :limit";
     let filter = named_params! {
         ":run": filter.run,
         ":cluster": filter.cluster,
         ":workflow": filter.workflow,
         ":stage": filter.stage,
         ":since": filter.since.map(Timestamp::as_millisecond),
+        // Negative: no limit.
+        ":limit": filter.limit.map_or(-1, |limit| i64::try_from(limit).unwrap_or(-1)),
     };
     connection
         .prepare_cached(sql)?
@@ -130,97 +133,6 @@ fn zone_totals(connection: &Connection, node_id: i64) -> rusqlite::Result<Vec<Zo
         .prepare_cached(sql)?
         .query_map([node_id], totals)?
         .collect()
-}
-
-/// Who a line of a chart is for, and what of a cell it shows. A time of which nothing is known is a gap, not a 0.
-struct Lines {
-    name: &'static str,
-    energy: &'static str,
-    /// The tables beside node and zone table, and which rows of them.
-    from: fn(shares: &str, time: &str) -> String,
-    which: &'static str,
-}
-
-const NODES: Lines = Lines {
-    name: "cluster || '/' || node",
-    energy: "measured_uj",
-    from: |_, _| "JOIN zone ON zone.id = zone_id".to_owned(),
-    which: "parent = ''",
-};
-const STAGES: Lines = Lines {
-    name: "cluster || '/' || workflow || '/' || stage",
-    energy: "active_uj",
-    from: with_shares,
-    which: "stage <> ''",
-};
-const RUNS: Lines = Lines {
-    name: "cluster || '/' || workflow || '/' || run",
-    energy: "active_uj",
-    from: with_shares,
-    which: "run <> ''",
-};
-
-fn with_shares(shares: &str, time: &str) -> String {
-    format!(
-        "JOIN {shares} USING (node_id, {time}, zone_id) JOIN workload ON workload.id = workload_id"
-    )
-}
-
-/// (zone table, share table, column of the time, seconds) of minutes and of hours.
-const FORMS: [(&str, &str, &str, u32); 2] = [
-    ("zone_minute", "share_minute", "minute", 60),
-    ("zone_hour", "share_hour", "hour", 3_600),
-];
-
-pub(super) fn series(
-    connection: &Connection,
-    by: SeriesBy,
-    from: Timestamp,
-    to: Timestamp,
-) -> rusqlite::Result<Vec<SeriesPoint>> {
-    let lines = match by {
-        SeriesBy::Node => NODES,
-        SeriesBy::Stage => STAGES,
-        SeriesBy::Run => RUNS,
-    };
-    let mut points = Vec::new();
-    for (zones, shares, time, seconds) in FORMS {
-        let length_ms = i64::from(seconds) * 1_000;
-        // A minute or hour belongs to the range in which it starts.
-        let first_from = |time: Timestamp| {
-            let ms = time.as_millisecond();
-            ms.div_euclid(length_ms) + i64::from(ms.rem_euclid(length_ms) > 0)
-        };
-        let Lines {
-            name,
-            energy,
-            from: tables,
-            which,
-        } = &lines;
-        let tables = tables(shares, time);
-        let sql = format!(
-            "SELECT {time} * {length_ms}, {name}, sum({energy} / 1000000), sum({energy} % 1000000)
-             FROM node JOIN {zones} AS cell ON cell.node_id = node.id {tables}
-             WHERE {time} >= ?1 AND {time} < ?2 AND {which} AND (covered_ns > 0 OR measured_uj > 0)
-             GROUP BY 1, 2 ORDER BY 1, 2"
-        );
-        let point = |row: &Row<'_>| {
-            Ok(SeriesPoint {
-                minute: row_time(row, 0)?,
-                seconds,
-                name: row.get(1)?,
-                joules: energy_sum(row, 2)?.joules(),
-            })
-        };
-        let of_form: rusqlite::Result<Vec<_>> = connection
-            .prepare_cached(&sql)?
-            .query_map(params![first_from(from), first_from(to)], point)?
-            .collect();
-        points.append(&mut of_form?);
-    }
-    // Each form is in order by itself.
-    points.sort_by(|a, b| (a.minute, &a.name).cmp(&(b.minute, &b.name)));
-    Ok(points)
 }
 
 pub(super) fn figures(connection: &Connection, waiting: u64) -> rusqlite::Result<Figures> {
