@@ -220,7 +220,7 @@ fn requests() -> HistogramVec {
 }
 
 /// Routes whose answers are bounded; label values of `hxmlops_api_cut_answers_total`.
-const BOUNDED: [&str; 2] = ["runs", "report"];
+const BOUNDED: [&str; 3] = ["runs", "report", "series"];
 
 fn cut_answers() -> IntCounterVec {
     let help = "Answers that were cut, or refused, because they would have been too large.";

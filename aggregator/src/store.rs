@@ -48,7 +48,7 @@ pub enum StoreError {
     Unfit(#[from] Unfit),
     /// A question whose answer is made from more rows than there may be.
     #[error(
-        "the run's time has more than {0} rows of minutes and workloads; a report on it is not made"
+        "the answer would be made from more than {0} rows and is not given; ask for less, or a shorter time"
     )]
     TooLarge(usize),
     /// The ledger was written by a newer program.

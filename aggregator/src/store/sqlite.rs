@@ -191,7 +191,8 @@ impl Store for SqliteStore {
         from: Timestamp,
         to: Timestamp,
     ) -> Result<Vec<SeriesPoint>, StoreError> {
-        self.read(|connection| read::series(connection, by, from, to))
+        self.read(|connection| read::series(connection, by, from, to))?
+            .map_err(|read::TooMany(most)| StoreError::TooLarge(most))
     }
 
     fn put_sites(&self, sites: &[Site]) -> Result<(), StoreError> {

@@ -12,8 +12,12 @@ use crate::store::{
     Figures, NodeKey, NodeSummary, RunFilter, RunKey, RunSummary, StageSummary, ZoneTotals,
 };
 
-pub(super) use cells::{TooMany, run_ledger};
+pub(super) use cells::run_ledger;
 pub(super) use series::series;
+
+/// An answer would be made from more rows than this.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct TooMany(pub(super) usize);
 
 pub(super) fn runs(
     connection: &Connection,

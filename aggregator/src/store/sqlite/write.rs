@@ -21,9 +21,9 @@ pub(super) enum Failure {
     /// SQLite could not.
     #[error(transparent)]
     Sql(#[from] rusqlite::Error),
-    /// SQLite could not make it durable.
-    #[error("the commit failed: {0}")]
-    Commit(String),
+    /// SQLite could not begin, or not make durable, what was to be written together.
+    #[error("the transaction failed: {0}")]
+    Transaction(String),
     /// The sums are too great.
     #[error(transparent)]
     Unfit(#[from] Unfit),
@@ -40,7 +40,7 @@ impl Failure {
         match self {
             Self::Sql(error) if is_overflow(&error) => Unfit::TooGreat.into(),
             Self::Sql(error) => open::failed(path, &error),
-            Self::Commit(_) => open::failed(path, &self),
+            Self::Transaction(_) => open::failed(path, &self),
             Self::Unfit(unfit) => unfit.into(),
             Self::Conflict(stream_id, sequence) => StoreError::Conflict {
                 stream_id,
@@ -57,7 +57,7 @@ impl Failure {
     fn is_of_the_batch(&self) -> bool {
         match self {
             Self::Sql(error) => is_overflow(error),
-            Self::Commit(_) => false,
+            Self::Transaction(_) => false,
             Self::Unfit(_) | Self::Conflict(..) | Self::DeclaredLost(..) => true,
         }
     }
@@ -95,13 +95,13 @@ impl Writer {
     }
 
     /// Writes batches in one transaction and returns what became of each, in order. What is wrong with one spoils
-    /// that one. Where the database fails in the midst, each is tried alone; where it fails to commit, none is
-    /// written.
+    /// that one. Where the database fails in the midst, each is tried alone; where it fails to begin or to commit,
+    /// none is written.
     pub(super) fn write_batches(&mut self, batches: &[&Prepared]) -> Vec<Result<Written, Failure>> {
         match self.write_together(batches) {
             Ok(results) => results,
-            Err(Failure::Commit(error)) => {
-                let failed = |_| Err(Failure::Commit(error.clone()));
+            Err(Failure::Transaction(error)) => {
+                let failed = |_| Err(Failure::Transaction(error.clone()));
                 batches.iter().map(failed).collect()
             }
             Err(failure) if batches.len() == 1 => vec![Err(failure)],
@@ -134,7 +134,9 @@ impl Writer {
             connection,
             dictionary,
         } = self;
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let failed = |error: rusqlite::Error| Failure::Transaction(error.to_string());
+        let begun = connection.transaction_with_behavior(TransactionBehavior::Immediate);
+        let transaction = begun.map_err(failed)?;
         let mut results = Vec::with_capacity(batches.len());
         for batch in batches {
             let written = write_in_savepoint(&transaction, dictionary, batch);
@@ -143,8 +145,7 @@ impl Writer {
                 written => results.push(written),
             }
         }
-        let committed = transaction.commit();
-        committed.map_err(|error| Failure::Commit(error.to_string()))?;
+        transaction.commit().map_err(failed)?;
         Ok(results)
     }
 }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
-use std::thread::{Builder, JoinHandle};
+use std::thread::{self, Builder, JoinHandle};
 
 use super::open;
 use super::write::{Failure, Writer};
@@ -172,7 +172,10 @@ impl Drop for WriterThread {
     fn drop(&mut self) {
         // The thread ends when it has emptied a queue that nobody can put anything into.
         self.jobs.take();
-        if let Some(thread) = self.thread.take() {
+        let thread = self.thread.take();
+        // The last handle may be dropped by an answer, on the thread itself.
+        let other = thread.filter(|thread| thread.thread().id() != thread::current().id());
+        if let Some(thread) = other {
             // A panic was told when it happened.
             let _ = thread.join();
         }

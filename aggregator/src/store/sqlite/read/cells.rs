@@ -8,16 +8,12 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::super::loss;
 use super::super::row::{amount, energy};
-use super::runs;
+use super::{TooMany, runs};
 use crate::rollup::MINUTE_MS;
 use crate::store::{Cell, NodeKey, RunFilter, RunKey, RunLedger, Share, WorkloadLabels};
 
 /// Cells and shares that one report is made from at most: some 150 MiB of memory.
 const MAX_ROWS: usize = 4_000_000;
-
-/// A run's time has more rows than this.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::store::sqlite) struct TooMany(pub(in crate::store::sqlite) usize);
 
 /// A form that rollups are kept in: its tables, the column of its time, and its length.
 struct Form {

@@ -7,7 +7,11 @@ use rusqlite::{Connection, Row, params};
 use wire::Energy;
 
 use super::super::row::{energy, energy_sum, time};
+use super::TooMany;
 use crate::store::{SeriesBy, SeriesPoint};
+
+/// Points of one answer at most.
+const MAX_POINTS: usize = 500_000;
 
 /// (zone table, share table, column of the time, seconds) of minutes and of hours.
 const FORMS: [Form; 2] = [
@@ -23,7 +27,7 @@ pub(in crate::store::sqlite) fn series(
     by: SeriesBy,
     from: Timestamp,
     to: Timestamp,
-) -> rusqlite::Result<Vec<SeriesPoint>> {
+) -> rusqlite::Result<Result<Vec<SeriesPoint>, TooMany>> {
     let mut points = Vec::new();
     for form in &FORMS {
         let length_ms = i64::from(form.3) * 1_000;
@@ -39,10 +43,13 @@ pub(in crate::store::sqlite) fn series(
             SeriesBy::Run => shares(connection, form, range, "run")?,
         };
         points.append(&mut of_form);
+        if points.len() > MAX_POINTS {
+            return Ok(Err(TooMany(MAX_POINTS)));
+        }
     }
     // Each form is in order by itself.
     points.sort_by(|a, b| (a.minute, &a.name).cmp(&(b.minute, &b.name)));
-    Ok(points)
+    Ok(Ok(points))
 }
 
 fn nodes(
@@ -55,7 +62,7 @@ fn nodes(
                 sum(measured_uj / 1000000), sum(measured_uj % 1000000)
          FROM node JOIN {zones} ON node_id = node.id JOIN zone ON zone.id = zone_id
          WHERE {column} >= ?1 AND {column} < ?2 AND parent = '' AND (covered_ns > 0 OR measured_uj > 0)
-         GROUP BY 1, 2"
+         GROUP BY 1, 2 LIMIT {MAX_POINTS} + 1"
     );
     let point = |row: &Row<'_>| {
         Ok(SeriesPoint {
@@ -91,6 +98,9 @@ fn shares(
     while let Some(row) = rows.next()? {
         if let Some(line) = lines.of(row.get(2)?, row.get(3)?)? {
             *sums.entry((time(row, 0)?, line)).or_default() += energy(row, 1)?;
+        }
+        if sums.len() > MAX_POINTS {
+            break;
         }
     }
     let point = |((minute, line), energy): ((Timestamp, usize), Energy)| SeriesPoint {
