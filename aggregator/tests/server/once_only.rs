@@ -195,12 +195,11 @@ fn many_writers_at_once_leave_the_ledger_of_one() {
                     start.wait();
                     let write = |batch: Batch| store.write_batch(&received(batch), "s").unwrap();
                     let written = batches.into_iter().map(write);
-                    let mut new = written.filter(|written| *written == Written::New).count();
+                    let new = written.filter(|written| *written == Written::New).count();
                     let mut conflicting = batch("n1", 7, "other");
                     conflicting.intervals[0].start_unix_ms += 1;
                     let refused = store.write_batch(&received(conflicting), "s");
                     assert!(matches!(refused, Err(StoreError::Conflict { .. })));
-                    new += 0;
                     new
                 })
             })
