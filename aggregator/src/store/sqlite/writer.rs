@@ -237,3 +237,19 @@ impl Thread {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_waits_is_bounded_and_one_batch_always_may() {
+        let load = Load::default();
+        assert!(load.add(2 * MAX_WAITING_WEIGHT), "nothing else waits");
+        assert!(!load.add(1));
+        load.remove(2 * MAX_WAITING_WEIGHT);
+        assert!(load.add(MAX_WAITING_WEIGHT - 1) && load.add(1));
+        assert!(!load.add(1));
+        assert_eq!(load.batches.load(Ordering::Relaxed), 2);
+    }
+}
