@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::access::Access;
 use crate::config::ServeConfig;
@@ -13,8 +13,11 @@ use crate::metrics::Metrics;
 use crate::site_map::SiteMap;
 use crate::store::Store;
 
-/// Batches that are unpacked at once; each may take a hundred megabytes and more while it is.
-const INGEST_PERMITS: usize = 4;
+/// Batches that are unpacked at once, where there are so many CPUs; each may take a hundred megabytes and more
+/// while it is.
+const MAX_INGEST_PERMITS: usize = 4;
+/// KiB of batches that are read, wait to be unpacked or are, packed as they came. More are told to come again.
+const INGEST_KIB: usize = 64 << 10;
 /// Questions that the store answers at once.
 const READ_PERMITS: usize = 8;
 
@@ -35,6 +38,7 @@ pub struct App {
     pub access: Access,
     /// Where the ledger is.
     pub data_dir: PathBuf,
+    ingest_kib: Arc<Semaphore>,
     ingest_permits: Arc<Semaphore>,
     read_permits: Arc<Semaphore>,
     probe_permits: Arc<Semaphore>,
@@ -51,7 +55,8 @@ impl App {
             sites: config.sites.clone(),
             metrics: Arc::new(Metrics::new(config.run_metrics_ttl, config.sites.sites())),
             data_dir: config.data_dir.clone(),
-            ingest_permits: Arc::new(Semaphore::new(INGEST_PERMITS)),
+            ingest_kib: Arc::new(Semaphore::new(INGEST_KIB)),
+            ingest_permits: Arc::new(Semaphore::new(ingest_permits())),
             read_permits: Arc::new(Semaphore::new(READ_PERMITS)),
             probe_permits: Arc::new(Semaphore::new(PROBE_PERMITS)),
         }
@@ -79,7 +84,16 @@ impl App {
         self.block(&self.probe_permits, ask).await
     }
 
-    /// Takes in a batch on a thread where it may block.
+    /// Room for a batch of so many bytes, until it is dropped; `None` where there is none now.
+    #[must_use]
+    pub fn room_for(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        let kib = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX);
+        Arc::clone(&self.ingest_kib)
+            .try_acquire_many_owned(kib)
+            .ok()
+    }
+
+    /// Unpacks a batch on a thread where it may block.
     ///
     /// # Errors
     /// As `task` does.
@@ -112,6 +126,11 @@ impl App {
             ))
         })
     }
+}
+
+fn ingest_permits() -> usize {
+    let cpus = std::thread::available_parallelism();
+    cpus.map_or(1, |cpus| cpus.get().min(MAX_INGEST_PERMITS))
 }
 
 #[cfg(test)]

@@ -97,12 +97,14 @@ impl Client {
     /// Where the server cannot be reached or refuses.
     pub async fn runs(&self, filter: &RunFilter) -> anyhow::Result<Vec<RunSummary>> {
         let since = filter.since.map(|since| since.to_string());
+        let limit = filter.limit.map(|limit| limit.to_string());
         let query = [
             ("since", since.as_deref()),
             ("workflow", filter.workflow.as_deref()),
             ("run", filter.run.as_deref()),
             ("stage", filter.stage.as_deref()),
             ("cluster", filter.cluster.as_deref()),
+            ("limit", limit.as_deref()),
         ];
         self.get(&["api", "v1", "runs"], &query).await
     }

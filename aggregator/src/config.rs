@@ -6,18 +6,24 @@ use std::time::Duration;
 
 use clap::Args;
 use clap::builder::FalseyValueParser;
-use jiff::SignedDuration;
+use jiff::{Span, SpanRelativeTo};
 use serde::Deserialize;
 
 use crate::serve::tls::TlsFiles;
 use crate::site::Site;
 use crate::site_map::{NodePattern, SiteMap};
+use crate::store::Retention;
 
 /// Address that a server listens on unless told otherwise.
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8642);
 const DEFAULT_SITE: &str = "default";
 const DEFAULT_PUE: f64 = 1.0;
 const DEFAULT_RUN_METRICS_TTL: Duration = Duration::from_secs(3600);
+const HOUR: Duration = Duration::from_secs(3600);
+const DEFAULT_RETENTION: Retention = Retention {
+    raw: Duration::from_secs(48 * 3600),
+    minutes: Duration::from_secs(90 * 24 * 3600),
+};
 
 /// Flags of `hxmlops serve`.
 #[derive(Args, Clone, Debug, Default)]
@@ -63,6 +69,12 @@ pub struct ServeArgs {
     /// How long a run's metrics stay after its last batch [default: 1h]
     #[arg(long, value_name = "TIME", env = "HXMLOPS_RUN_METRICS_TTL")]
     pub run_metrics_ttl: Option<String>,
+    /// How long batches are kept as they came: the proof of the minutes, and of what is the same batch; 1h or more [default: 48h]
+    #[arg(long, value_name = "TIME", env = "HXMLOPS_KEEP_RAW")]
+    pub keep_raw: Option<String>,
+    /// How long minutes are kept before they are folded into hours, which are kept for ever; 1h or more [default: 90d]
+    #[arg(long, value_name = "TIME", env = "HXMLOPS_KEEP_MINUTES")]
+    pub keep_minutes: Option<String>,
     /// YAML file with the same keys, and `sites` beside them
     #[arg(long, value_name = "FILE", env = "HXMLOPS_CONFIG")]
     pub config: Option<PathBuf>,
@@ -90,6 +102,10 @@ struct ConfigFile {
     insecure: Option<bool>,
     #[serde(alias = "run-metrics-ttl")]
     run_metrics_ttl: Option<String>,
+    #[serde(alias = "keep-raw")]
+    keep_raw: Option<String>,
+    #[serde(alias = "keep-minutes")]
+    keep_minutes: Option<String>,
     #[serde(default)]
     sites: Vec<SiteEntry>,
 }
@@ -128,6 +144,8 @@ pub struct ServeConfig {
     pub sites: SiteMap,
     /// How long a run's metrics stay after its last batch.
     pub run_metrics_ttl: Duration,
+    /// How long batches and minutes are kept.
+    pub retention: Retention,
 }
 
 impl ServeConfig {
@@ -186,6 +204,22 @@ fn resolve(args: ServeArgs, file: ConfigFile) -> Result<ServeConfig, InvalidConf
         Some(text) => parse_duration("run-metrics-ttl", &text)?,
         None => DEFAULT_RUN_METRICS_TTL,
     };
+    let keep = |key, text: Option<String>, default| match text {
+        Some(text) => parse_kept(key, &text),
+        None => Ok(default),
+    };
+    let retention = Retention {
+        raw: keep(
+            "keep-raw",
+            args.keep_raw.or(file.keep_raw),
+            DEFAULT_RETENTION.raw,
+        )?,
+        minutes: keep(
+            "keep-minutes",
+            args.keep_minutes.or(file.keep_minutes),
+            DEFAULT_RETENTION.minutes,
+        )?,
+    };
     Ok(ServeConfig {
         listen,
         data_dir: match args.data_dir.or(file.data_dir) {
@@ -197,6 +231,7 @@ fn resolve(args: ServeArgs, file: ConfigFile) -> Result<ServeConfig, InvalidConf
         must_be_guarded,
         sites: site_map(own, &file.sites)?,
         run_metrics_ttl,
+        retention,
     })
 }
 
@@ -236,15 +271,23 @@ pub fn default_data_dir() -> Result<PathBuf, InvalidConfig> {
 }
 
 fn parse_duration(key: &str, text: &str) -> Result<Duration, InvalidConfig> {
-    let duration: Result<SignedDuration, _> = text.parse();
-    duration
+    let span: Result<Span, _> = text.parse();
+    span.and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()))
         .ok()
         .and_then(|duration| Duration::try_from(duration).ok())
         .ok_or_else(|| {
             InvalidConfig(format!(
-                "--{key} '{text}' is no time such as 90s, 10m or 1h"
+                "--{key} '{text}' is no time such as 90s, 10m, 1h or 2d"
             ))
         })
+}
+
+fn parse_kept(key: &str, text: &str) -> Result<Duration, InvalidConfig> {
+    let kept = parse_duration(key, text)?;
+    if kept < HOUR {
+        return Err(InvalidConfig(format!("--{key} {text} is less than 1h")));
+    }
+    Ok(kept)
 }
 
 /// The site that `--site`, `--intensity-zone` and `--pue` speak of, as far as they do.

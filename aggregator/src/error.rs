@@ -78,8 +78,14 @@ impl ApiError {
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         match &error {
-            StoreError::Conflict { .. } => Self::new(StatusCode::CONFLICT, error.to_string()),
+            StoreError::Conflict { .. } | StoreError::DeclaredLost { .. } => {
+                Self::new(StatusCode::CONFLICT, error.to_string())
+            }
             StoreError::Unfit(_) => Self::bad_request(error.to_string()),
+            StoreError::Busy => Self::unavailable(error.to_string()),
+            StoreError::TooLarge(_) => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string())
+            }
             StoreError::Newer { .. } | StoreError::Missing(_) | StoreError::Failed { .. } => {
                 tracing::error!(%error, "the store failed");
                 // Which file it is on is the operator's business, and in the log.

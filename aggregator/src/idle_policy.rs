@@ -72,7 +72,8 @@ mod tests {
             usage_ns,
         };
         Cell {
-            minute: Timestamp::UNIX_EPOCH,
+            start: Timestamp::UNIX_EPOCH,
+            length_ms: 60_000,
             node: NodeKey {
                 cluster: "default".to_owned(),
                 node: "n1".to_owned(),

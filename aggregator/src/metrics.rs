@@ -8,6 +8,7 @@ mod books;
 mod family;
 mod process;
 mod runs;
+mod store_figures;
 
 use std::time::{Duration, Instant};
 
@@ -19,16 +20,22 @@ use prometheus::{
 
 use crate::intensity::Slot;
 use crate::site::Site;
+use crate::store::Figures;
 use books::Books;
 use process::Process;
+use store_figures::StoreFigures;
 
 pub use booking::{Booking, time_range};
 
 /// What became of a batch; label values of `hxmlops_ingest_batches_total`.
-pub const INGEST_RESULTS: [&str; 10] = [
+pub const INGEST_RESULTS: [&str; 14] = [
     "new",
     "duplicate",
     "conflict",
+    "lost",
+    "early",
+    "future",
+    "busy",
     "corrupt",
     "version",
     "invalid",
@@ -60,6 +67,8 @@ pub struct Metrics {
     requests: HistogramVec,
     denied: IntCounterVec,
     store_bytes: IntGauge,
+    store: StoreFigures,
+    too_large: IntCounterVec,
 }
 
 impl Metrics {
@@ -80,6 +89,8 @@ impl Metrics {
             requests: add(&registry, requests()),
             denied: add(&registry, denied()),
             store_bytes: add(&registry, store_bytes()),
+            store: add(&registry, StoreFigures::new()),
+            too_large: add(&registry, cut_answers()),
             registry,
         }
     }
@@ -133,6 +144,16 @@ impl Metrics {
     pub fn show_store_bytes(&self, bytes: u64) {
         self.store_bytes
             .set(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+
+    /// Shows what the ledger holds and lacks.
+    pub fn show_figures(&self, figures: Figures) {
+        self.store.show(figures);
+    }
+
+    /// Counts an answer that was cut or refused because it would have been too large.
+    pub fn count_cut_answer(&self, route: &'static str) {
+        self.too_large.with_label_values(&[route]).inc();
     }
 
     /// Everything, in the text format; ends the series of runs whose time is over.
@@ -225,6 +246,21 @@ fn denied() -> IntCounterVec {
     ));
     for reason in DENIALS {
         counter.with_label_values(&[reason]);
+    }
+    counter
+}
+
+/// Routes whose answers are bounded; label values of `hxmlops_api_cut_answers_total`.
+const BOUNDED: [&str; 3] = ["runs", "report", "series"];
+
+fn cut_answers() -> IntCounterVec {
+    let help = "Answers that were cut, or refused, because they would have been too large.";
+    let counter = valid(IntCounterVec::new(
+        Opts::new("hxmlops_api_cut_answers_total", help),
+        &["route"],
+    ));
+    for route in BOUNDED {
+        counter.with_label_values(&[route]);
     }
     counter
 }

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::intensity::Signal;
+use crate::store::{LostBy, LostEnergy};
 
 pub use build::build;
 
@@ -89,8 +90,35 @@ pub struct Report {
     pub stages: Vec<StageReport>,
     /// The nodes' own books over the run's minutes: where all the energy went, the run's and the rest.
     pub balance: Vec<ZoneBalance>,
+    /// Energy of the nodes that was lost in the run's time. Who used it is not known, and it is in no other figure.
+    #[serde(default)]
+    pub lost: Vec<Lost>,
+    /// Some of the idle energy was shared out by the hour: the minutes of so long ago are folded into hours.
+    #[serde(default)]
+    pub idle_by_hour: bool,
     /// What a reader must know of the figures, one sentence each.
     pub notes: Vec<String>,
+}
+
+/// Batches that never came, of the nodes that a run ran on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Lost {
+    /// Why.
+    pub reason: LostBy,
+    /// How many.
+    pub batches: u64,
+    /// Energy of all that ran on the nodes.
+    pub joules: f64,
+}
+
+impl From<&LostEnergy> for Lost {
+    fn from(lost: &LostEnergy) -> Self {
+        Self {
+            reason: lost.by,
+            batches: lost.batches,
+            joules: lost.energy.joules(),
+        }
+    }
 }
 
 /// Shares of energy, 0 to 1 each, 1 together.

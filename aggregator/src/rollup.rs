@@ -4,9 +4,9 @@
 //! system) on its own; what a minute measured is then the sum of its parts, so that no rounding can break
 //! the balance of a minute. Leaves the keeping of the sums to the store.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
-use wire::v1::{Batch, Interval, Outcome, Workload, ZoneSample};
+use wire::v1::{Batch, Interval, Loss, Outcome, Workload, ZoneSample};
 
 /// Nanoseconds in a minute.
 pub const MINUTE_NS: u64 = 60_000_000_000;
@@ -42,6 +42,9 @@ pub enum Unfit {
     /// More energy than a zone can have used in the time.
     #[error("interval {0} has a zone of more than 10 MW")]
     TooMuchPower(usize),
+    /// A lost batch that ends after the year 9998, or had a zone of more than 10 MW.
+    #[error("loss {0} ends after the year 9998, or has a zone of more than 10 MW")]
+    Loss(usize),
     /// The same, of intervals that overlap.
     #[error("its intervals overlap, and together have a zone of more than 10 MW")]
     TooMuchPowerTogether,
@@ -88,7 +91,7 @@ pub struct StageSpan {
 }
 
 /// Names a stage within a cluster; any part may be empty.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StageKey<'a> {
     /// Workflow.
     pub workflow: &'a str,
@@ -116,23 +119,24 @@ impl<'a> StageKey<'a> {
 
 /// A batch's sums. Minutes count from 1970; zones and workloads are indexes into the batch's dictionaries.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Rollup<'a> {
-    /// By (minute, zone), nested zones too. An additive zone that could not be read is there as well, with no
-    /// energy and no time covered, so that a reader sees what is missing.
+pub struct Rollup {
+    /// By (minute, zone), nested zones too. An additive zone that could not be read, or whose batch was lost, is
+    /// there as well, with no energy and no time covered, so that a reader sees what is missing.
     pub zones: BTreeMap<(i64, usize), ZoneMinute>,
     /// By (minute, zone, workload).
     pub shares: BTreeMap<(i64, usize, usize), ShareMinute>,
-    /// By workflow, run and stage.
-    pub stages: BTreeMap<StageKey<'a>, StageSpan>,
+    /// One for each [`StageKey`], by the first of the batch's workloads that has it.
+    pub stages: BTreeMap<usize, StageSpan>,
 }
 
 /// Sums up a batch that [`wire::validate`] has found valid.
 ///
 /// # Errors
 /// [`Unfit`], where the ledger could not hold the sums.
-pub fn rollup(batch: &Batch) -> Result<Rollup<'_>, Unfit> {
+pub fn rollup(batch: &Batch) -> Result<Rollup, Unfit> {
     check(batch)?;
     let mut rollup = Rollup::default();
+    let stages = stages(batch);
     for interval in &batch.intervals {
         for sample in &interval.zones {
             let nested = !batch.zones[sample.zone as usize].parent.is_empty();
@@ -145,10 +149,21 @@ pub fn rollup(batch: &Batch) -> Result<Rollup<'_>, Unfit> {
                 }
             }
         }
-        rollup.add_stages(batch, interval)?;
+        rollup.add_stages(&stages, interval)?;
+    }
+    for loss in &batch.losses {
+        rollup.add_loss(loss);
     }
     rollup.check_sums()?;
     Ok(rollup)
+}
+
+/// Of each workload the first that has the same stage; `None` for one that carries no label.
+fn stages(batch: &Batch) -> Vec<Option<usize>> {
+    let mut first = HashMap::new();
+    let keys = batch.workloads.iter().map(StageKey::of).enumerate();
+    keys.map(|(index, key)| Some(*first.entry(key?).or_insert(index)))
+        .collect()
 }
 
 /// Pieces that a batch would be cut into: what [`MAX_PIECES`] bounds.
@@ -159,10 +174,13 @@ pub fn count_pieces(batch: &Batch) -> u64 {
         let rows = interval.zones.len() * (1 + interval.workloads.len());
         minutes.saturating_mul(rows as u64)
     };
-    batch
-        .intervals
-        .iter()
-        .map(of_interval)
+    let of_loss = |loss: &Loss| {
+        let minutes = count_minutes(loss.start_unix_ms, loss.duration_ns);
+        minutes.saturating_mul(loss.zones.len() as u64)
+    };
+    let of_intervals = batch.intervals.iter().map(of_interval);
+    of_intervals
+        .chain(batch.losses.iter().map(of_loss))
         .fold(0, u64::saturating_add)
 }
 
@@ -176,6 +194,17 @@ pub fn is_known(sample: &ZoneSample) -> bool {
 #[must_use]
 pub fn end_ms(interval: &Interval) -> i64 {
     interval.start_unix_ms + interval.duration_ns.div_ceil(1_000_000) as i64
+}
+
+/// End of the latest time that a batch speaks of, its losses included, in milliseconds since 1970; 0 for one
+/// that speaks of none.
+#[must_use]
+pub fn last_end_ms(batch: &Batch) -> i64 {
+    let losses = batch.losses.iter();
+    let losses =
+        losses.map(|loss| loss.start_unix_ms + loss.duration_ns.div_ceil(1_000_000) as i64);
+    let intervals = batch.intervals.iter().map(end_ms);
+    intervals.chain(losses).max().unwrap_or(0)
 }
 
 fn check(batch: &Batch) -> Result<(), Unfit> {
@@ -197,6 +226,17 @@ fn check(batch: &Batch) -> Result<(), Unfit> {
         let mut samples = interval.zones.iter();
         if samples.any(|sample| sample.measured_uj > limit) {
             return Err(Unfit::TooMuchPower(index));
+        }
+    }
+    check_losses(batch)
+}
+
+fn check_losses(batch: &Batch) -> Result<(), Unfit> {
+    for (index, loss) in batch.losses.iter().enumerate() {
+        let end = loss.start_unix_ms.unsigned_abs() + loss.duration_ns / 1_000_000;
+        let limit = loss.duration_ns.saturating_mul(MAX_UJ_PER_NS);
+        if end >= MAX_END_MS || loss.zones.iter().any(|lost| lost.measured_uj > limit) {
+            return Err(Unfit::Loss(index));
         }
     }
     Ok(())
@@ -251,7 +291,7 @@ fn count_minutes(start_unix_ms: i64, duration_ns: u64) -> u64 {
     (lead_ns(start_unix_ms) + duration_ns).div_ceil(MINUTE_NS)
 }
 
-impl<'a> Rollup<'a> {
+impl Rollup {
     fn add_nested(&mut self, sample: &ZoneSample, piece: &Piece) {
         let key = (piece.minute, sample.zone as usize);
         let minute = self.zones.entry(key).or_default();
@@ -302,15 +342,26 @@ impl<'a> Rollup<'a> {
         }
     }
 
-    fn add_stages(&mut self, batch: &'a Batch, interval: &Interval) -> Result<(), Unfit> {
+    /// Nobody knows who ran while a batch was lost: its minutes are noted, with nothing in them.
+    fn add_loss(&mut self, loss: &Loss) {
+        for piece in pieces(loss.start_unix_ms, loss.duration_ns) {
+            for lost in &loss.zones {
+                self.zones
+                    .entry((piece.minute, lost.zone as usize))
+                    .or_default();
+            }
+        }
+    }
+
+    fn add_stages(&mut self, stages: &[Option<usize>], interval: &Interval) -> Result<(), Unfit> {
         for (position, &workload) in interval.workloads.iter().enumerate() {
-            let Some(key) = StageKey::of(&batch.workloads[workload as usize]) else {
+            let Some(stage) = stages[workload as usize] else {
                 continue;
             };
             let active_uj = |sample: &ZoneSample| sample.active_uj.get(position).copied();
             let active_uj: u64 = interval.zones.iter().filter_map(active_uj).sum();
             let (start_ms, end_ms) = (interval.start_unix_ms, end_ms(interval));
-            let span = self.stages.entry(key).or_insert(StageSpan {
+            let span = self.stages.entry(stage).or_insert(StageSpan {
                 start_ms,
                 end_ms,
                 active_uj: 0,

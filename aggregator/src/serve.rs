@@ -25,7 +25,7 @@ use crate::router::router;
 use crate::serve::accept::{Acceptor, accept};
 use crate::serve::tls::{Tls, TlsError};
 use crate::site::Site;
-use crate::store::{SqliteStore, Store, StoreError};
+use crate::store::{Retention, SqliteStore, Store, StoreError, Tidied};
 
 /// How long requests under way may take once the server was told to stop.
 const GRACE: Duration = Duration::from_secs(10);
@@ -33,6 +33,10 @@ const GRACE: Duration = Duration::from_secs(10);
 const LOCK_FILE: &str = "serve.lock";
 /// How often the shown intensity and the store's size are read anew.
 const REFRESH_EVERY: Duration = Duration::from_secs(60);
+/// How often it is looked for what is older than the retention.
+const KEEP_EVERY: Duration = Duration::from_secs(60);
+/// Between two steps where there is much of it.
+const KEEP_PAUSE: Duration = Duration::from_millis(50);
 
 /// Why a server did not start.
 #[derive(Debug, thiserror::Error)]
@@ -68,6 +72,7 @@ pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
     tls: Option<Arc<Tls>>,
+    retention: Retention,
     lock: File,
 }
 
@@ -96,6 +101,7 @@ impl Server {
             listener,
             address,
             tls,
+            retention: config.retention,
             lock,
         })
     }
@@ -125,6 +131,7 @@ impl Server {
             self.tls.clone(),
             stop.clone(),
         ));
+        tasks.spawn(keep(Arc::clone(&self.app), self.retention, stop.clone()));
         tasks.close();
         let acceptor = Acceptor {
             metrics: Arc::clone(&self.app.metrics),
@@ -262,10 +269,44 @@ async fn refresh(app: Arc<App>, stop: CancellationToken) {
     }
 }
 
+/// Keeps the retention, in steps between which agents have their turn.
+async fn keep(app: Arc<App>, retention: Retention, stop: CancellationToken) {
+    let mut pause = KEEP_EVERY;
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(pause) => {}
+        }
+        let store = Arc::clone(&app.store);
+        let tidy = move || store.tidy(Timestamp::now(), &retention);
+        pause = match tokio::task::spawn_blocking(tidy).await {
+            Ok(Ok(Tidied { more: true, .. })) => KEEP_PAUSE,
+            Ok(Ok(_)) => KEEP_EVERY,
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "old batches and minutes could not be tidied up");
+                KEEP_EVERY
+            }
+            Err(panic) => {
+                tracing::error!(%panic, "tidying up old batches and minutes ended in a panic");
+                KEEP_EVERY
+            }
+        };
+    }
+}
+
+/// Shows what the ledger holds and lacks.
+pub(crate) fn show_figures(app: &App) {
+    match app.store.figures() {
+        Ok(figures) => app.metrics.show_figures(figures),
+        Err(error) => tracing::warn!(%error, "the ledger's figures could not be read"),
+    }
+}
+
 /// Shows the intensity of each site as of `now`, and the store's size.
 pub fn show_current(app: &App, now: Timestamp) {
     app.metrics
         .show_store_bytes(SqliteStore::size_bytes(&app.data_dir));
+    show_figures(app);
     let mut current = Vec::new();
     for site in app.sites.sites() {
         let Some(zone) = &site.intensity_zone else {

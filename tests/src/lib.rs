@@ -15,6 +15,7 @@ pub mod accuracy;
 pub mod agent_cost;
 pub mod cgroups;
 pub mod chaos;
+pub mod load;
 pub mod powercap;
 mod scrape;
 pub mod simulated;

@@ -4,6 +4,7 @@
 
 mod accuracy;
 mod agent;
+mod aggregator;
 mod build_size;
 mod ebpf;
 mod figure;
@@ -46,6 +47,16 @@ const BENCHES: &[Bench] = &[
         name: "agent",
         about: "what the agent costs: CPU time, memory, scrapes (as root, 6 minutes, a quiet machine)",
         run: |_| agent::run(),
+    },
+    Bench {
+        name: "aggregator",
+        about: "what a server takes in durably, how long it takes over it, and what it needs (2 minutes, a quiet machine)",
+        run: |_| aggregator::run("aggregator"),
+    },
+    Bench {
+        name: "query",
+        about: "how long questions take in a ledger of 10 million rows (2 minutes)",
+        run: |_| aggregator::run("query"),
     },
     Bench {
         name: "build-size",

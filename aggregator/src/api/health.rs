@@ -20,11 +20,14 @@ pub(crate) async fn metrics(State(app): State<Arc<App>>) -> Result<impl IntoResp
     Ok(([(header::CONTENT_TYPE, TEXT_FORMAT)], text))
 }
 
-/// 200 while the process answers.
-#[utoipa::path(get, path = "/healthz", tag = "operation",
-    responses((status = 200, body = String, content_type = "text/plain")))]
-pub(crate) async fn alive() -> &'static str {
-    "ok\n"
+/// 200 while all parts of the process are alive; where it is not, only a new start helps.
+#[utoipa::path(get, path = "/healthz", tag = "operation", responses(
+    (status = 200, body = String, content_type = "text/plain"),
+    (status = 503, body = ErrorBody),
+))]
+pub(crate) async fn alive(State(app): State<Arc<App>>) -> Result<&'static str, ApiError> {
+    app.store.health()?;
+    Ok("ok\n")
 }
 
 /// 200 while the ledger can be read.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use axum::response::AppendHeaders;
 use jiff::Timestamp;
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -11,9 +12,9 @@ use utoipa::IntoParams;
 use super::{Asked, Named};
 use crate::app::App;
 use crate::error::{ApiError, ErrorBody};
-use crate::ledger::ReportQuery;
+use crate::ledger::{LedgerError, ReportQuery};
 use crate::report::{IdlePolicy, Report};
-use crate::store::{RunFilter, RunSummary};
+use crate::store::{RunFilter, RunSummary, StoreError};
 
 /// Which runs are asked for.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -31,7 +32,17 @@ pub(crate) struct RunsQuery {
     cluster: Option<String>,
     /// Only runs with this id.
     run: Option<String>,
+    /// Only so many, the latest; 1,000 unless told otherwise, 10,000 at most. Where there are more, the answer has
+    /// the header `hxmlops-cut: true`.
+    limit: Option<usize>,
 }
+
+/// Runs of one answer unless told otherwise.
+const DEFAULT_LIMIT: usize = 1_000;
+/// Runs of one answer at most.
+const MAX_LIMIT: usize = 10_000;
+/// Tells that there are more runs than the answer has.
+const CUT: &str = "hxmlops-cut";
 
 /// How the report is made.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -56,16 +67,39 @@ pub(crate) struct ReportParameters {
 pub(crate) async fn list(
     State(app): State<Arc<App>>,
     Asked(query): Asked<RunsQuery>,
-) -> Result<Json<Vec<RunSummary>>, ApiError> {
+) -> Result<
+    (
+        AppendHeaders<Option<(&'static str, &'static str)>>,
+        Json<Vec<RunSummary>>,
+    ),
+    ApiError,
+> {
+    let limit = query.limit.unwrap_or(DEFAULT_LIMIT);
+    if limit > MAX_LIMIT {
+        let message =
+            format!("limit {limit} is more than {MAX_LIMIT}; ask by workflow, stage or since");
+        return Err(ApiError::bad_request(message));
+    }
     let filter = RunFilter {
         since: query.since,
         cluster: query.cluster,
         workflow: query.workflow,
         run: query.run,
         stage: query.stage,
+        // One more tells whether there are more.
+        limit: Some(limit + 1),
     };
-    app.read(move |app| Ok(Json(app.ledger.runs(&filter)?)))
-        .await
+    app.read(move |app| {
+        let mut runs = app.ledger.runs(&filter)?;
+        let cut = runs.len() > limit;
+        if cut {
+            runs.truncate(limit);
+            app.metrics.count_cut_answer("runs");
+        }
+        let cut = cut.then_some((CUT, "true"));
+        Ok((AppendHeaders(cut), Json(runs)))
+    })
+    .await
 }
 
 /// The report on one run.
@@ -75,6 +109,7 @@ pub(crate) async fn list(
     (status = 400, body = ErrorBody),
     (status = 404, body = ErrorBody, description = "No such run"),
     (status = 409, body = ErrorBody, description = "Several runs have this id: say workflow or cluster"),
+    (status = 422, body = ErrorBody, description = "The run's time has too many rows"),
 ))]
 pub(crate) async fn report(
     State(app): State<Arc<App>>,
@@ -87,6 +122,12 @@ pub(crate) async fn report(
         cluster: parameters.cluster,
         idle: parameters.idle,
     };
-    app.read(move |app| Ok(Json(app.ledger.report(&query)?)))
-        .await
+    app.read(move |app| {
+        let report = app.ledger.report(&query);
+        if let Err(LedgerError::Store(StoreError::TooLarge(_))) = &report {
+            app.metrics.count_cut_answer("report");
+        }
+        Ok(Json(report?))
+    })
+    .await
 }

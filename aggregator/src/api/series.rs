@@ -11,7 +11,8 @@ use utoipa::IntoParams;
 use super::{Asked, time_range};
 use crate::app::App;
 use crate::error::{ApiError, ErrorBody};
-use crate::store::{SeriesBy, SeriesPoint};
+use crate::ledger::LedgerError;
+use crate::store::{SeriesBy, SeriesPoint, StoreError};
 
 const DEFAULT_LENGTH: SignedDuration = SignedDuration::from_hours(1);
 /// A day and what a change of clocks adds; a chart of minutes shows no more.
@@ -32,16 +33,23 @@ pub(crate) struct SeriesQuery {
     to: Option<Timestamp>,
 }
 
-/// Energy per minute, over 25 hours at most.
+/// Energy per minute (per hour, where minutes were folded), over 25 hours at most.
 #[utoipa::path(get, path = "/api/v1/series", tag = "ledger", params(SeriesQuery), responses(
     (status = 200, body = [SeriesPoint]),
     (status = 400, body = ErrorBody),
+    (status = 422, body = ErrorBody, description = "Too many points: ask for a shorter time"),
 ))]
 pub(crate) async fn list(
     State(app): State<Arc<App>>,
     Asked(query): Asked<SeriesQuery>,
 ) -> Result<Json<Vec<SeriesPoint>>, ApiError> {
     let (from, to) = time_range(query.from, query.to, DEFAULT_LENGTH, MAX_LENGTH)?;
-    app.read(move |app| Ok(Json(app.ledger.series(query.by, from, to)?)))
-        .await
+    app.read(move |app| {
+        let series = app.ledger.series(query.by, from, to);
+        if let Err(LedgerError::Store(StoreError::TooLarge(_))) = &series {
+            app.metrics.count_cut_answer("series");
+        }
+        Ok(Json(series?))
+    })
+    .await
 }

@@ -13,6 +13,9 @@ use crate::format;
 use crate::source::Source;
 use crate::store::RunFilter;
 
+/// Runs that are listed at most: what a server answers at once.
+const MOST: usize = 10_000;
+
 /// Which runs to list.
 #[derive(Debug, Args)]
 pub struct RunsArgs {
@@ -45,8 +48,14 @@ pub async fn run(args: &RunsArgs, ledger: &LedgerArgs) -> anyhow::Result<ExitCod
         workflow: args.workflow.clone(),
         run: None,
         stage: args.stage.clone(),
+        limit: Some(MOST),
     };
     let runs = Source::open(ledger)?.runs(&filter).await?;
+    if runs.len() == MOST {
+        tell(&format!(
+            "note: only the latest {MOST} runs are listed; ask by --since, --workflow or --stage"
+        ));
+    }
     if args.json {
         print(&format::json(&runs)?)?;
     } else if runs.is_empty() {

@@ -18,6 +18,8 @@ fn without_a_word_it_listens_on_loopback_and_knows_no_grid() {
     let config = read(args(), "").unwrap();
     assert_eq!(config.listen.to_string(), "127.0.0.1:8642");
     assert_eq!(config.run_metrics_ttl, Duration::from_secs(3600));
+    assert_eq!(config.retention.raw, 48 * HOUR);
+    assert_eq!(config.retention.minutes, 90 * 24 * HOUR);
     let [site] = config.sites.sites() else {
         panic!("one site, not {:?}", config.sites);
     };
@@ -33,6 +35,8 @@ fn flags_win_over_the_file() {
         intensity_zone: DE
         pue: 1.5
         run-metrics-ttl: 2m
+        keep-raw: 2h
+        keep_minutes: 7d
         site: paris
         sites:
           - { name: paris, intensity_zone: FR, pue: 1.3, nodes: ['p-*'] }
@@ -40,12 +44,15 @@ fn flags_win_over_the_file() {
         ";
     let flags = ServeArgs {
         pue: Some(1.1),
+        keep_raw: Some("1d 2h".to_owned()),
         ..args()
     };
     let config = read(flags, yaml).unwrap();
     assert_eq!(config.data_dir, Path::new("/data"));
     assert_eq!(config.listen.port(), 1);
     assert_eq!(config.run_metrics_ttl, Duration::from_secs(120));
+    assert_eq!(config.retention.raw, 26 * HOUR);
+    assert_eq!(config.retention.minutes, 7 * 24 * HOUR);
     let site = |node| {
         let site = config.sites.of_node(node);
         let zone = site.intensity_zone.as_deref().unwrap();
@@ -72,6 +79,8 @@ fn what_cannot_be_is_named_in_one_line() {
     check("site: ''", "no usable name");
     check("run_metrics_ttl: soon", "'soon' is no time");
     check("run_metrics_ttl: -1h", "'-1h' is no time");
+    check("keep_raw: 59m", "--keep-raw 59m is less than 1h");
+    check("keep-minutes: 3 moons", "'3 moons' is no time");
     check("sites: [{name: a}, {name: a}]", "listed twice");
     check("sites: [{name: a, grid: FR}]", "grid");
     check("tokens: x", "tokens");

@@ -3,14 +3,14 @@
 
 use std::collections::BTreeMap;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::balance::Balances;
 use super::coverage::Coverage;
 use super::footprint::{Footprint, Sites};
 use super::notes::notes;
 use super::stages::Stages;
-use super::{EnergyBasis, IdlePolicy, Report};
+use super::{EnergyBasis, IdlePolicy, Lost, Report};
 use crate::idle_policy::{IdleSplit, share_idle};
 use crate::intensity::Slot;
 use crate::site::Site;
@@ -56,7 +56,7 @@ pub fn build(
         }
         coverage.ran(cell);
         books.add(cell, &own);
-        let (from, to) = window(summary, cell.minute);
+        let (from, to) = window(summary, cell);
         footprint.add(&sites, cell, energy, from, to);
         for own in own {
             let grams = sites.carbon(cell, own.active + own.idle, from, to).grams;
@@ -86,13 +86,15 @@ pub fn build(
         intensity: footprint.intensity(),
         stages: stages.finish(told),
         balance: balances.finish(),
+        lost: ledger.losses.iter().map(Lost::from).collect(),
+        idle_by_hour: books.by_hour,
         notes: Vec::new(),
     };
     report.notes = notes(&report, &footprint);
     report
 }
 
-/// Whether the zone could not be read in all of the minute: then 0 is not its energy.
+/// Whether the zone could not be read in all of the cell's time: then 0 is not its energy.
 fn is_unknown(cell: &Cell) -> bool {
     cell.covered_ms == 0 && cell.measured == Energy::ZERO
 }
@@ -125,14 +127,13 @@ fn own_shares<'a>(ledger: &'a RunLedger, cell: &Cell, split: &IdleSplit) -> Vec<
         .collect()
 }
 
-/// The part of a minute in which the run ran; the whole minute where its times do not touch it.
-fn window(summary: &RunSummary, minute: Timestamp) -> (Timestamp, Timestamp) {
-    let minute_end = minute + SignedDuration::from_mins(1);
-    let (from, to) = (minute.max(summary.start), minute_end.min(summary.end));
+/// The part of a cell's time in which the run ran; all of it where the run's times do not touch it.
+fn window(summary: &RunSummary, cell: &Cell) -> (Timestamp, Timestamp) {
+    let (from, to) = (cell.start.max(summary.start), cell.end().min(summary.end));
     if from < to {
         (from, to)
     } else {
-        (minute, minute_end)
+        (cell.start, cell.end())
     }
 }
 
@@ -145,6 +146,8 @@ struct Books {
     idle: Energy,
     modelled: Energy,
     idle_seeded: bool,
+    /// Some of it is from an hour into which minutes were folded.
+    by_hour: bool,
 }
 
 impl Books {
@@ -158,6 +161,7 @@ impl Books {
             self.modelled += energy;
         }
         self.idle_seeded |= cell.idle_seeded;
+        self.by_hour |= cell.is_hour();
     }
 
     fn basis(&self) -> EnergyBasis {

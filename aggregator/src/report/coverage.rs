@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use crate::store::{Cell, NodeKey, RunSummary};
 
 /// The nodes and zones that a run used, and when.
 #[derive(Default)]
 pub(super) struct Coverage {
-    /// First and last minute in which the run ran on a node.
+    /// Start of the first and end of the last cell in which the run ran on a node.
     nodes: BTreeMap<NodeKey, (Timestamp, Timestamp)>,
     zones: BTreeSet<(NodeKey, String)>,
 }
@@ -17,12 +17,9 @@ pub(super) struct Coverage {
 impl Coverage {
     /// Notes that the run has a share in this cell.
     pub(super) fn ran(&mut self, cell: &Cell) {
-        let minutes = self
-            .nodes
-            .entry(cell.node.clone())
-            .or_insert((cell.minute, cell.minute));
-        minutes.0 = minutes.0.min(cell.minute);
-        minutes.1 = minutes.1.max(cell.minute);
+        let (start, end) = (cell.start, cell.end());
+        let times = self.nodes.entry(cell.node.clone()).or_insert((start, end));
+        *times = (times.0.min(start), times.1.max(end));
         self.zones.insert((cell.node.clone(), cell.zone.clone()));
     }
 
@@ -35,7 +32,7 @@ impl Coverage {
             .iter()
             .map(|(node, _)| {
                 let (first, last) = self.nodes[node];
-                overlap_ms(summary, first, last + MINUTE)
+                overlap_ms(summary, first, last)
             })
             .sum();
         if elapsed_ms <= 0.0 {
@@ -50,16 +47,14 @@ impl Coverage {
         let within = self
             .nodes
             .get(&cell.node)
-            .is_some_and(|(first, last)| (*first..=*last).contains(&cell.minute));
+            .is_some_and(|(first, last)| (*first..*last).contains(&cell.start));
         if !(used && within) {
             return 0.0;
         }
-        let overlap = overlap_ms(summary, cell.minute, cell.minute + MINUTE);
+        let overlap = overlap_ms(summary, cell.start, cell.end());
         f64::from(cell.covered_ms).min(overlap)
     }
 }
-
-const MINUTE: SignedDuration = SignedDuration::from_mins(1);
 
 fn overlap_ms(summary: &RunSummary, from: Timestamp, to: Timestamp) -> f64 {
     let (from, to) = (from.max(summary.start), to.min(summary.end));

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::Report;
 use super::footprint::Footprint;
+use super::{Lost, Report};
+use crate::format::units;
+use crate::store::LostBy;
 
 /// Below this share of known time a report says so.
 const FULL_COVERAGE: f64 = 0.95;
@@ -12,7 +14,7 @@ const FULL_COVERAGE: f64 = 0.95;
 type Note = fn(&Report, &Footprint) -> Option<String>;
 
 /// All notes, in the order in which they are told.
-const NOTES: [Note; 8] = [
+const NOTES: [Note; 10] = [
     |report, _| {
         nothing_known(report).then(|| {
             "No grams: no energy is known for the run; no zone could be read while it ran."
@@ -52,6 +54,20 @@ const NOTES: [Note; 8] = [
         })
     },
     |report, _| {
+        (!report.lost.is_empty()).then(|| {
+            let lost: Vec<String> = report.lost.iter().map(lost).collect();
+            format!(
+                "Of the nodes that it ran on, energy of its time never came here: {}; whose it was is not known.",
+                lost.join(", ")
+            )
+        })
+    },
+    |report, _| {
+        report.idle_by_hour.then(|| {
+            "Idle energy was shared out by the hour: the minutes of so long ago are folded into hours.".to_owned()
+        })
+    },
+    |report, _| {
         let part = report.intensity_basis.annual;
         (part > 0.0).then(|| {
             let part = percent(part);
@@ -74,6 +90,15 @@ pub(super) fn notes(report: &Report, footprint: &Footprint) -> Vec<String> {
         .iter()
         .filter_map(|note| note(report, footprint))
         .collect()
+}
+
+fn lost(lost: &Lost) -> String {
+    let why = match lost.reason {
+        LostBy::Dropped => "the agent's spool was full",
+        LostBy::Refused => "refused for good",
+        LostBy::Damaged => "damaged in the agent's spool",
+    };
+    format!("{} ({why})", units::energy(lost.joules))
 }
 
 fn nothing_known(report: &Report) -> bool {

@@ -47,7 +47,8 @@ fn workloads() -> Vec<WorkloadLabels> {
 fn cell(number: i64, node: &str, site: &str, shares: &[(usize, u64, u64)]) -> Cell {
     let active: u64 = shares.iter().map(|&(_, active, _)| active).sum();
     Cell {
-        minute: minute(number),
+        start: minute(number),
+        length_ms: 60_000,
         node: NodeKey {
             cluster: "default".to_owned(),
             node: node.to_owned(),
@@ -87,6 +88,7 @@ fn ledger(minutes: i64, cells: Vec<Cell>) -> RunLedger {
         },
         workloads: workloads(),
         cells,
+        losses: Vec::new(),
     }
 }
 

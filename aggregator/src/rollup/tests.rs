@@ -73,8 +73,8 @@ fn an_interval_within_a_minute_stays_whole() {
     assert_eq!(rollup.shares.len(), 2, "a nested zone has no shares");
     let share = rollup.shares[&(1, 0, 1)];
     assert_eq!((share.active_uj, share.usage_ns), (4, 5));
-    let (key, span) = rollup.stages.first_key_value().unwrap();
-    assert_eq!((rollup.stages.len(), key.run), (1, "r1"));
+    let (&workload, span) = rollup.stages.first_key_value().unwrap();
+    assert_eq!((rollup.stages.len(), workload), (1, 0));
     assert_eq!((span.start_ms, span.end_ms), (60_000, 65_000));
     assert_eq!(span.active_uj, 3);
 }

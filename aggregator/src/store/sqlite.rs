@@ -1,15 +1,20 @@
-//! The ledger in one SQLite file: one connection writes, others read beside it (WAL), so that neither waits
-//! for the other.
+//! The ledger in one SQLite file: one thread writes with a connection of its own, others read beside it (WAL), so
+//! that neither waits for the other.
 
+mod backup;
 mod check;
 mod dictionary;
+mod loss;
 mod open;
 mod read;
+mod retention;
 mod row;
 mod settings;
+mod stream;
 mod sums;
 mod tokens;
 mod write;
+mod writer;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,14 +24,14 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 
 use super::{
-    CheckReport, NodeSummary, ReceivedBatch, RunFilter, RunKey, RunLedger, RunSummary, SeriesBy,
-    SeriesPoint, StageSummary, Store, StoreError, Written,
+    Answer, CheckReport, Figures, NodeSummary, Prepared, Retention, RunFilter, RunKey, RunLedger,
+    RunSummary, SeriesBy, SeriesPoint, StageSummary, Store, StoreError, Tidied,
 };
 use crate::intensity::Slot;
-use crate::rollup::rollup;
 use crate::site::Site;
 use crate::token::TokenRecord;
 use write::Writer;
+use writer::WriterThread;
 
 /// Name of the ledger's file within a data directory.
 const FILE_NAME: &str = "ledger.db";
@@ -41,7 +46,7 @@ pub struct SqliteStore {
     // a reader could not.
     idle_readers: Mutex<Vec<Connection>>,
     /// `None` where the ledger was opened for reading.
-    writer: Option<Mutex<Writer>>,
+    writer: Option<WriterThread>,
 }
 
 impl SqliteStore {
@@ -54,9 +59,10 @@ impl SqliteStore {
         let path = data_dir.join(FILE_NAME);
         fs::create_dir_all(data_dir).map_err(|error| open::failed(data_dir, &error))?;
         let connection = open::for_writing(&path)?;
+        let writer = WriterThread::start(path.clone(), Writer::new(connection))?;
         Ok(Self {
             path,
-            writer: Some(Mutex::new(Writer::new(connection))),
+            writer: Some(writer),
             idle_readers: Mutex::default(),
         })
     }
@@ -82,6 +88,19 @@ impl SqliteStore {
     #[must_use]
     pub fn exists(data_dir: &Path) -> bool {
         data_dir.join(FILE_NAME).exists()
+    }
+
+    /// Copies the ledger to a file, as it is when the call begins, beside a server that may be writing it. The
+    /// file is whole or not there. `progress` is called with (pages done, pages in all).
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`] where there is something at `target`, or it cannot be written.
+    pub fn backup(
+        &self,
+        target: &Path,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<(), StoreError> {
+        backup::backup(&self.path, target, progress)
     }
 
     /// Bytes of the ledger's files on disk, 0 where they cannot be read.
@@ -121,33 +140,33 @@ impl SqliteStore {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Runs `task` on the one connection that writes.
-    fn write<T>(
-        &self,
-        task: impl FnOnce(&mut Writer) -> Result<T, write::Failure>,
-    ) -> Result<T, StoreError> {
-        let Some(writer) = &self.writer else {
-            return Err(open::failed(&self.path, &"it was opened for reading only"));
-        };
-        let mut writer = writer.lock().unwrap_or_else(|poisoned| {
-            writer.clear_poison();
-            let mut writer = poisoned.into_inner();
-            writer.forget();
-            writer
-        });
-        task(&mut writer).map_err(|failure| {
-            // What the failed transaction had added to the dictionaries was rolled back with it.
-            writer.forget();
-            failure.into_store_error(&self.path)
-        })
+    fn writer(&self) -> Result<&WriterThread, StoreError> {
+        let read_only = || open::failed(&self.path, &"it was opened for reading only");
+        self.writer.as_ref().ok_or_else(read_only)
     }
 }
 
 impl Store for SqliteStore {
-    fn write_batch(&self, batch: &ReceivedBatch, site: &str) -> Result<Written, StoreError> {
-        let rollup = rollup(&batch.batch)?;
-        let sha256 = write::sha256(&batch.bytes);
-        self.write(|writer| writer.write_batch(batch, &sha256, &rollup, site))
+    fn submit(&self, batch: Prepared, answer: Answer) {
+        match self.writer() {
+            Ok(writer) => writer.submit(batch, answer),
+            Err(error) => answer(Err(error)),
+        }
+    }
+
+    fn health(&self) -> Result<(), StoreError> {
+        self.writer.as_ref().map_or(Ok(()), WriterThread::health)
+    }
+
+    fn figures(&self) -> Result<Figures, StoreError> {
+        let waiting = self.writer.as_ref().map_or(0, WriterThread::waiting);
+        self.read(|connection| read::figures(connection, waiting))
+    }
+
+    fn tidy(&self, now: Timestamp, retention: &Retention) -> Result<Tidied, StoreError> {
+        let retention = *retention;
+        self.writer()?
+            .run(move |writer| retention::tidy(writer.connection(), now, retention))
     }
 
     fn runs(&self, filter: &RunFilter) -> Result<Vec<RunSummary>, StoreError> {
@@ -155,7 +174,9 @@ impl Store for SqliteStore {
     }
 
     fn run_ledger(&self, key: &RunKey) -> Result<Option<RunLedger>, StoreError> {
-        self.read(|connection| read::run_ledger(connection, key))
+        let read = self.read(|connection| read::run_ledger(connection, key))?;
+        read.transpose()
+            .map_err(|read::TooMany(most)| StoreError::TooLarge(most))
     }
 
     fn stages(&self) -> Result<Vec<StageSummary>, StoreError> {
@@ -172,11 +193,14 @@ impl Store for SqliteStore {
         from: Timestamp,
         to: Timestamp,
     ) -> Result<Vec<SeriesPoint>, StoreError> {
-        self.read(|connection| read::series(connection, by, from, to))
+        self.read(|connection| read::series(connection, by, from, to))?
+            .map_err(|read::TooMany(most)| StoreError::TooLarge(most))
     }
 
     fn put_sites(&self, sites: &[Site]) -> Result<(), StoreError> {
-        self.write(|writer| Ok(settings::put_sites(writer.connection(), sites)?))
+        let sites = sites.to_vec();
+        self.writer()?
+            .run(move |writer| Ok(settings::put_sites(writer.connection(), &sites)?))
     }
 
     fn sites(&self) -> Result<Vec<Site>, StoreError> {
@@ -184,7 +208,9 @@ impl Store for SqliteStore {
     }
 
     fn put_slots(&self, slots: &[Slot]) -> Result<usize, StoreError> {
-        self.write(|writer| Ok(settings::put_slots(writer.connection(), slots)?))
+        let slots = slots.to_vec();
+        self.writer()?
+            .run(move |writer| Ok(settings::put_slots(writer.connection(), &slots)?))
     }
 
     fn slots(
@@ -201,11 +227,15 @@ impl Store for SqliteStore {
     }
 
     fn put_token(&self, token: &TokenRecord) -> Result<(), StoreError> {
-        self.write(|writer| Ok(tokens::put(writer.connection(), token)?))
+        let token = token.clone();
+        self.writer()?
+            .run(move |writer| Ok(tokens::put(writer.connection(), &token)?))
     }
 
     fn revoke_token(&self, id: &str, now: Timestamp) -> Result<bool, StoreError> {
-        self.write(|writer| Ok(tokens::revoke(writer.connection(), id, now)?))
+        let id = id.to_owned();
+        self.writer()?
+            .run(move |writer| Ok(tokens::revoke(writer.connection(), &id, now)?))
     }
 
     fn tokens(&self) -> Result<Vec<TokenRecord>, StoreError> {
@@ -215,5 +245,27 @@ impl Store for SqliteStore {
     fn check(&self, progress: &mut dyn FnMut(u64, u64)) -> Result<CheckReport, StoreError> {
         let connection = open::for_reading(&self.path)?;
         check::check(&connection, progress).map_err(|error| open::failed(&self.path, &error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_writer_that_broke_down_is_noticed() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(directory.path()).unwrap();
+        store.health().unwrap();
+        let writer = store.writer().unwrap();
+        let broken = writer.run(|_| -> Result<(), write::Failure> { panic!("a test") });
+        assert!(broken.unwrap_err().to_string().contains("has broken down"));
+        let refused = store.put_sites(&[]).unwrap_err();
+        assert!(refused.to_string().contains("start the server again"));
+        // The thread ends a moment after the answer that it will never give.
+        while store.health().is_ok() {
+            std::thread::yield_now();
+        }
+        assert_eq!(store.nodes().unwrap(), [], "it can still be read");
     }
 }

@@ -25,6 +25,7 @@ fn every_command_says_what_it_does() {
         "token revoke",
         "ledger",
         "ledger check",
+        "ledger backup",
         "demo",
     ];
     for command in commands {

@@ -2,6 +2,10 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "../server/batches.rs"]
+#[allow(dead_code, reason = "the server's tests use the rest")]
+mod batches;
+mod crash;
 mod exec;
 mod help;
 mod ledger;

@@ -307,7 +307,7 @@ fn each_question_has_its_address() {
             Some(&*format!("{request} HTTP/1.1"))
         );
     };
-    check(&["runs"], "GET /api/v1/runs");
+    check(&["runs"], "GET /api/v1/runs?limit=10000");
     check(
         &[
             "runs",
@@ -320,7 +320,7 @@ fn each_question_has_its_address() {
             "--cluster",
             "c",
         ],
-        "GET /api/v1/runs?since=2026-01-05T10%3A00%3A00Z&workflow=a%26b&stage=s&cluster=c",
+        "GET /api/v1/runs?since=2026-01-05T10%3A00%3A00Z&workflow=a%26b&stage=s&cluster=c&limit=10000",
     );
     check(
         &["report", "a/b ?é", "--idle", "equal"],

@@ -2,7 +2,10 @@
 
 use aggregator::store::ReceivedBatch;
 use jiff::Timestamp;
-use wire::v1::{Basis, Batch, Interval, Outcome, Workload, WorkloadKind, Zone, ZoneSample};
+use wire::v1::{
+    Basis, Batch, Interval, Loss, LossReason, LostEnergy, Outcome, Workload, WorkloadKind, Zone,
+    ZoneSample,
+};
 
 /// 2026-01-05T10:00:00Z, the start of a minute.
 pub(crate) const START_MS: i64 = 1_767_607_200_000;
@@ -90,6 +93,21 @@ pub(crate) fn batch(node: &str, sequence: u64, run: &str) -> Batch {
             vec![sample(0, 1_000_000, 500_000, &[3_000_000, 250_000]), nested],
         )],
         ..Batch::default()
+    }
+}
+
+/// Ten seconds from a minute after [`START_MS`] whose energy, all of zone 0, will never come.
+pub(crate) fn loss(sequence: u64, reason: LossReason, measured_uj: u64) -> Loss {
+    Loss {
+        sequence,
+        stream_id: Vec::new(),
+        reason: reason.into(),
+        start_unix_ms: START_MS + 60_000,
+        duration_ns: 10_000_000_000,
+        zones: vec![LostEnergy {
+            zone: 0,
+            measured_uj,
+        }],
     }
 }
 

@@ -16,12 +16,12 @@ use wire::v1::Outcome;
 use crate::batches::{batch, interval, received, sample, time, workload, zone};
 
 /// Runs `test` on a fresh store of each kind.
-fn on_each_store(test: impl Fn(Arc<dyn Store>)) {
+pub(crate) fn on_each_store(test: impl Fn(Arc<dyn Store>)) {
     let directory = tempfile::tempdir().unwrap();
     test(Arc::new(SqliteStore::open(directory.path()).unwrap()));
 }
 
-fn run_key(run: &str) -> RunKey {
+pub(crate) fn run_key(run: &str) -> RunKey {
     RunKey {
         cluster: "c1".to_owned(),
         workflow: "churn".to_owned(),
@@ -29,7 +29,7 @@ fn run_key(run: &str) -> RunKey {
     }
 }
 
-fn assert_proved(store: &dyn Store) {
+pub(crate) fn assert_proved(store: &dyn Store) {
     let report = store.check(&mut |_, _| {}).unwrap();
     assert_eq!(report.faults, Vec::<String>::new());
 }
@@ -129,7 +129,7 @@ fn a_run_gives_its_cells_with_all_who_ran() {
             "two minutes of one additive zone of one node"
         );
         for (cell, minute) in ledger.cells.iter().zip([0, 60_000]) {
-            assert_eq!(cell.minute, time(minute));
+            assert_eq!(cell.start, time(minute));
             assert_eq!(
                 (cell.node.node.as_str(), cell.zone.as_str()),
                 ("n1", "package-0")

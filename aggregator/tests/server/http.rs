@@ -377,3 +377,24 @@ async fn a_zone_with_nothing_but_imported_slots_is_known() {
     assert!((effective - 7.0).abs() < 1e-9, "{effective}");
     server.stop().await;
 }
+
+#[tokio::test]
+async fn an_answer_with_fewer_runs_than_there_are_says_so() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = Running::start(directory.path()).await;
+    for sequence in 1..=3 {
+        let batch = batch("n1", sequence, &format!("r{sequence}"));
+        assert_eq!(server.send_batch(&batch).await.status(), 200);
+    }
+    let all = server.get("/api/v1/runs?limit=3").await;
+    assert_eq!(all.headers().get("hxmlops-cut"), None);
+    let some = server.get("/api/v1/runs?limit=2").await;
+    assert_eq!(some.headers()["hxmlops-cut"], "true");
+    let runs: Value = some.json().await.unwrap();
+    assert_eq!(runs.as_array().map(Vec::len), Some(2));
+    let line = error_line(server.get("/api/v1/runs?limit=10001").await, 400).await;
+    assert!(line.contains("more than 10000"), "{line}");
+    let metrics = server.text("/metrics").await;
+    assert!(metrics.contains(r#"hxmlops_api_cut_answers_total{route="runs"} 1"#));
+    server.stop().await;
+}

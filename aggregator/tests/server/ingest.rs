@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use wire::v1::LossReason;
 
-use crate::batches::{batch, workload};
+use crate::batches::{batch, loss, workload};
 use crate::running::{Running, error_line};
 
 /// A Batch message with nothing but its version and a cluster, by hand: field 1 varint, field 2 bytes.
@@ -38,6 +40,7 @@ async fn a_batch_is_new_then_a_duplicate_then_a_conflict() {
         r#"hxmlops_ingest_batches_total{result="new"} 1"#,
         r#"hxmlops_ingest_batches_total{result="duplicate"} 1"#,
         r#"hxmlops_ingest_batches_total{result="conflict"} 1"#,
+        r#"hxmlops_ingest_batches_total{result="busy"} 0"#,
         r#"hxmlops_run_energy_joules_total{cluster="c1",workflow="churn",run="r1",stage="train",zone="package-0",basis="measured"} 3"#,
     ] {
         assert!(
@@ -76,8 +79,11 @@ async fn bad_batches_are_named_and_harm_nothing() {
     let mut unbalanced = batch("n1", 1, "r1");
     unbalanced.intervals[0].zones[0].measured_uj += 1;
     let mut late = batch("n1", 1, "r1");
-    // It starts just in time, and ends too late.
     late.intervals[0].start_unix_ms = wire::limits::MAX_START_UNIX_MS;
+    let mut early = batch("n1", 1, "r1");
+    early.intervals[0].start_unix_ms = Timestamp::now().as_millisecond() + 3_600_000;
+    let mut implausible = batch("n1", 1, "r1");
+    implausible.intervals[0].duration_ns = 1;
 
     for (name, bytes, status, expected) in [
         ("truncated", truncated, 400, "not a whole zstd frame"),
@@ -95,8 +101,20 @@ async fn bad_batches_are_named_and_harm_nothing() {
         ),
         ("unbalanced", wire::encode(&unbalanced), 400, "measured"),
         (
-            "after year 9998",
+            "years ahead",
             wire::encode(&late),
+            422,
+            "after the server's clock",
+        ),
+        (
+            "an hour ahead",
+            wire::encode(&early),
+            425,
+            "after the server's clock",
+        ),
+        (
+            "more than any node draws",
+            wire::encode(&implausible),
             400,
             "does not fit the ledger",
         ),
@@ -200,4 +218,37 @@ async fn of_many_senders_of_one_batch_one_is_first() {
     assert_eq!(new, 1);
     let nodes = server.json("/api/v1/nodes").await;
     assert_eq!(nodes[0]["zones"][0]["measured_microjoules"], 4_750_000);
+}
+
+#[tokio::test]
+async fn what_was_lost_is_counted_and_refused_when_it_comes() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = Running::start(directory.path()).await;
+    let mut telling = batch("n1", 3, "r1");
+    telling.losses = vec![loss(2, LossReason::Dropped, 1_500_000)];
+    assert_eq!(server.send_batch(&telling).await.status(), 200);
+    let line = error_line(server.send_batch(&batch("n1", 2, "r1")).await, 409).await;
+    assert!(line.contains("was declared lost"), "{line}");
+
+    let metrics = server.text("/metrics").await;
+    for line in [
+        r#"hxmlops_ingest_lost_energy_joules_total{reason="dropped"} 1.5"#,
+        r#"hxmlops_ingest_lost_energy_joules_total{reason="damaged"} 0"#,
+        r#"hxmlops_ingest_lost_batches_total{reason="dropped"} 1"#,
+        r#"hxmlops_ingest_batches_total{result="lost"} 1"#,
+        "hxmlops_ingest_missing_batches 1",
+    ] {
+        assert!(
+            metrics.lines().any(|shown| shown == line),
+            "no {line} in {metrics}"
+        );
+    }
+    let report = server.json("/api/v1/runs/r1/report").await;
+    assert_eq!(report["lost"][0]["joules"], 1.5);
+    let notes = report["notes"].to_string();
+    assert!(
+        notes.contains("1.500 J (the agent's spool was full)"),
+        "{notes}"
+    );
+    server.stop().await;
 }

@@ -4,12 +4,15 @@
 #![allow(clippy::unwrap_used)]
 
 mod access;
+mod backup;
 mod batches;
 mod commands;
 mod conformance;
 mod http;
 mod ingest;
 mod metrics;
+mod once_only;
+mod retention;
 mod running;
 mod sqlite;
 mod tls;

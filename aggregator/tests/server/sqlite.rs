@@ -2,11 +2,12 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
-use aggregator::store::{RunFilter, SqliteStore, Store, StoreError};
+use aggregator::store::{Retention, RunFilter, SqliteStore, Store, StoreError, Written};
 use rusqlite::Connection;
 
-use crate::batches::{batch, received};
+use crate::batches::{batch, received, time};
 
 /// A ledger with one batch, closed again.
 fn ledger() -> tempfile::TempDir {
@@ -83,7 +84,7 @@ fn a_newer_ledger_is_refused_and_stays_as_it_is() {
                 refused,
                 StoreError::Newer {
                     found: 99,
-                    known: 2,
+                    known: 3,
                     ..
                 }
             ),
@@ -194,4 +195,48 @@ fn a_reader_does_not_wait_for_a_writer() {
         .unwrap();
     let runs = store.runs(&RunFilter::default()).unwrap();
     assert_eq!(runs.len(), 1, "what was committed is there to read");
+}
+
+/// As version 0.1.0 left it: of n1 the batches 1, 2 and 5, of n2 the batches 3 and 4.
+const LEDGER_0001: &[u8] = include_bytes!("../../fixtures/ledger-0001.db.zst");
+
+#[test]
+fn a_ledger_of_the_first_schema_is_brought_forward() {
+    let directory = tempfile::tempdir().unwrap();
+    let bytes = zstd::stream::decode_all(LEDGER_0001).unwrap();
+    fs::write(directory.path().join("ledger.db"), bytes).unwrap();
+    let refused = SqliteStore::open_existing(directory.path()).unwrap_err();
+    assert!(
+        refused
+            .to_string()
+            .contains("start `hxmlops serve` on it once")
+    );
+
+    let store = SqliteStore::open(directory.path()).unwrap();
+    let report = store.check(&mut |_, _| {}).unwrap();
+    assert_eq!(report.faults, Vec::<String>::new());
+    assert_eq!((report.batches, report.missing), (5, 2 + 2));
+    assert_eq!(report.measured.microjoules(), 5 * 4_750_000);
+
+    // What was there is known, what was missing is welcome.
+    let known = store.write_batch(&received(batch("n1", 1, "r1")), "paris");
+    assert_eq!(known.unwrap(), Written::Duplicate);
+    let other = store.write_batch(&received(batch("n1", 5, "r1")), "paris");
+    assert!(matches!(
+        other,
+        Err(StoreError::Conflict { sequence: 5, .. })
+    ));
+    let late = store.write_batch(&received(batch("n1", 4, "r1")), "paris");
+    assert_eq!(late.unwrap(), Written::New);
+
+    // What it wrote can be forgotten, too.
+    let retention = Retention {
+        raw: Duration::from_secs(3_600),
+        minutes: Duration::from_secs(7_200),
+    };
+    store.tidy(time(86_400_000), &retention).unwrap();
+    let report = store.check(&mut |_, _| {}).unwrap();
+    assert_eq!(report.faults, Vec::<String>::new());
+    assert_eq!((report.batches, report.raw_forgotten), (0, true));
+    assert_eq!(report.measured.microjoules(), 6 * 4_750_000);
 }

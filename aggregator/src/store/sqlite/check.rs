@@ -1,20 +1,26 @@
-//! The proof: every raw batch is read again and summed up anew, in temporary tables beside the ledger's
-//! own, and the two are held against each other row by row in both directions.
+//! The proof: every raw batch that is still there is read again and summed up anew, in temporary tables beside the
+//! ledger's own, and the two are held against each other row by row in both directions. Where raw batches were
+//! forgotten, the ledger must have at least what the others make. What sums up minutes and hours is held against
+//! all of these, and each of them against its own parts, however old.
 //!
 //! The temporary tables bear the names of the ledger's, and SQLite finds a temporary table first: so the
 //! statements that fill the ledger fill them, unchanged. Memory does not grow with the ledger.
 
 mod compare;
+mod streams;
 
+use std::sync::Arc;
+
+use jiff::Timestamp;
 use rusqlite::{Connection, Row};
 use wire::StreamId;
 
 use super::dictionary::Dictionary;
 use super::row::energy_sum;
-use super::write::{Failure, sha256};
-use super::{row, sums};
-use crate::rollup::rollup;
-use crate::store::CheckReport;
+use super::write::Failure;
+use super::{loss, row, stream, sums};
+use crate::store::prepared::Prepared;
+use crate::store::{CheckReport, ReceivedBatch};
 
 /// Faults that are told one by one.
 const MAX_FAULTS: usize = 50;
@@ -30,15 +36,26 @@ pub(super) fn check(
 
     let mut report = CheckReport::default();
     sum_up_again(&snapshot, &mut report, progress)?;
-    compare::tables(&snapshot, &mut report)?;
+    report.raw_forgotten = snapshot.query_row(
+        "SELECT EXISTS (SELECT 1 FROM node WHERE raw_from_minute > 0)",
+        [],
+        |row| row.get(0),
+    )?;
+    compare::with_batches(&snapshot, &mut report)?;
+    compare::totals(&snapshot, &mut report)?;
     compare::parts(&snapshot, &mut report)?;
+    streams::check(&snapshot, &mut report)?;
     (report.cells, report.measured) = snapshot.query_row(
         "SELECT count(*), coalesce(sum(measured_uj / 1000000), 0),
                 coalesce(sum(measured_uj % 1000000), 0)
-         FROM main.zone_minute JOIN zone ON id = zone_id WHERE parent = ''",
+         FROM (SELECT zone_id, measured_uj FROM main.zone_minute
+               UNION ALL SELECT zone_id, measured_uj FROM zone_hour)
+         JOIN zone ON id = zone_id WHERE parent = ''",
         [],
         |row| Ok((row::amount(row, 0)?, energy_sum(row, 1)?)),
     )?;
+    report.losses = loss::all(&snapshot)?;
+    report.missing = stream::missing(&snapshot)?;
     Ok(report)
 }
 
@@ -83,15 +100,13 @@ fn sum_up_again(
     progress(0, total);
     while let Some(row) = rows.next()? {
         let stored = read(row)?;
-        if let Err(fault) = add_again(connection, &mut dictionary, &stored) {
-            let stream = hexadecimal(&stored.stream_id);
-            add_fault(
-                report,
-                format!(
-                    "batch {} of stream {stream} from {}/{}: {fault}",
-                    stored.sequence, stored.cluster, stored.node
-                ),
-            );
+        let stream = hexadecimal(&stored.stream_id);
+        let name = format!(
+            "batch {} of stream {stream} from {}/{}",
+            stored.sequence, stored.cluster, stored.node
+        );
+        if let Err(fault) = add_again(connection, &mut dictionary, stored) {
+            add_fault(report, format!("{name}: {fault}"));
         }
         report.batches += 1;
         progress(report.batches, total);
@@ -119,37 +134,45 @@ fn hexadecimal(stream_id: &[u8]) -> String {
 fn add_again(
     connection: &Connection,
     dictionary: &mut Dictionary,
-    stored: &Stored,
+    stored: Stored,
 ) -> Result<(), String> {
-    if sha256(&stored.bytes) != stored.sha256.as_slice() {
+    let batch = wire::decode(&stored.bytes);
+    let received = |batch| ReceivedBatch {
+        bytes: stored.bytes,
+        batch,
+        received: Timestamp::UNIX_EPOCH,
+    };
+    let batch = batch.map(|batch| Arc::new(received(batch)));
+    let batch =
+        batch.map_err(|error| format!("its bytes are not those that were written: {error}"))?;
+    let prepared = Prepared::new(batch, "").map_err(|error| error.to_string())?;
+    if prepared.sha256 != stored.sha256.as_slice() {
         return Err("its bytes are not those that were written".to_owned());
     }
-    let batch = wire::decode(&stored.bytes).map_err(|error| error.to_string())?;
+    let batch = prepared.batch();
     let key = (
         &batch.cluster,
         &batch.node,
         &batch.stream_id,
         batch.sequence,
     );
-    if key
-        != (
-            &stored.cluster,
-            &stored.node,
-            &stored.stream_id,
-            stored.sequence,
-        )
-    {
+    let kept_under = (
+        &stored.cluster,
+        &stored.node,
+        &stored.stream_id,
+        stored.sequence,
+    );
+    if key != kept_under {
         return Err("it is kept under another key than its own".to_owned());
     }
-    let rollup = rollup(&batch).map_err(|error| error.to_string())?;
     let ids = dictionary
-        .node(connection, &batch)
-        .and_then(|node| dictionary.batch_ids(connection, &batch, &rollup, node, stored.site));
+        .node(connection, &prepared.node)
+        .and_then(|node| dictionary.batch_ids(connection, &prepared, node, stored.site));
     let ids = ids.map_err(|error| match error {
         rusqlite::Error::QueryReturnedNoRows => "a name in it is in no dictionary".to_owned(),
         error => error.to_string(),
     })?;
-    sums::add(connection, &ids, &rollup).map_err(|failure: Failure| failure.to_string())
+    sums::add(connection, &ids, &prepared).map_err(|failure: Failure| failure.to_string())
 }
 
 /// Notes a fault, up to the number that is told.

@@ -5,13 +5,15 @@ use std::hash::Hash;
 
 use rusqlite::{Connection, OptionalExtension, Params};
 use wire::StreamId;
-use wire::v1::{Basis, Batch, Zone};
 
-use crate::rollup::{Rollup, StageKey};
-use crate::store::{NodeKey, RunKey, WorkloadLabels};
+use crate::rollup::StageKey;
+use crate::store::prepared::{LabelsDigest, Prepared, ZoneKey};
+use crate::store::{NodeKey, RunKey, labels};
 
 /// Entries of one kind in memory; beyond, that kind starts anew.
 const MAX_CACHED: usize = 100_000;
+/// Workloads in memory: their keys are short, and 2,000 nodes have 160,000 of them at a time.
+const MAX_CACHED_WORKLOADS: usize = 450_000;
 
 /// How a kind of name is found and added.
 struct Table {
@@ -48,15 +50,15 @@ const RUN: Table = Table {
 };
 
 /// What a batch's names are in the ledger.
-pub(super) struct BatchIds<'a> {
+pub(super) struct BatchIds {
     pub(super) node: i64,
     pub(super) site: i64,
     /// Parallel to the batch's zones.
     pub(super) zones: Vec<i64>,
     /// Parallel to the batch's workloads.
     pub(super) workloads: Vec<i64>,
-    /// Run of each stage of the rollup.
-    pub(super) runs: BTreeMap<StageKey<'a>, i64>,
+    /// Run of each stage of the rollup, by the same workload.
+    pub(super) runs: BTreeMap<usize, i64>,
 }
 
 /// The dictionaries, as far as they are in memory.
@@ -67,8 +69,8 @@ pub(super) struct Dictionary {
     sites: HashMap<String, i64>,
     nodes: HashMap<NodeKey, i64>,
     streams: HashMap<(i64, StreamId), i64>,
-    zones: HashMap<(String, String, bool), i64>,
-    workloads: HashMap<WorkloadLabels, i64>,
+    zones: HashMap<ZoneKey, i64>,
+    workloads: HashMap<LabelsDigest, i64>,
     runs: HashMap<RunKey, i64>,
 }
 
@@ -82,17 +84,21 @@ impl Dictionary {
     }
 
     pub(super) fn site(&mut self, connection: &Connection, name: &str) -> rusqlite::Result<i64> {
-        let key = name.to_owned();
-        lookup(&mut self.sites, self.fixed, connection, &SITE, key, [name])
+        if let Some(&id) = self.sites.get(name) {
+            return Ok(id);
+        }
+        let id = find_or_add(self.fixed, connection, &SITE, [name])?;
+        remember(&mut self.sites, MAX_CACHED, name.to_owned(), id);
+        Ok(id)
     }
 
-    pub(super) fn node(&mut self, connection: &Connection, batch: &Batch) -> rusqlite::Result<i64> {
-        let key = NodeKey {
-            cluster: batch.cluster.clone(),
-            node: batch.node.clone(),
-        };
-        let params = [&batch.cluster, &batch.node];
-        lookup(&mut self.nodes, self.fixed, connection, &NODE, key, params)
+    pub(super) fn node(
+        &mut self,
+        connection: &Connection,
+        node: &NodeKey,
+    ) -> rusqlite::Result<i64> {
+        let params = [&node.cluster, &node.node];
+        lookup(&mut self.nodes, self.fixed, connection, &NODE, node, params)
     }
 
     pub(super) fn stream(
@@ -103,28 +109,27 @@ impl Dictionary {
     ) -> rusqlite::Result<i64> {
         let (key, params) = ((node, stream), (node, stream.0));
         let streams = &mut self.streams;
-        lookup(streams, self.fixed, connection, &STREAM, key, params)
+        lookup(streams, self.fixed, connection, &STREAM, &key, params)
     }
 
     /// Everything that the rows of a batch point to.
-    pub(super) fn batch_ids<'a>(
+    pub(super) fn batch_ids(
         &mut self,
         connection: &Connection,
-        batch: &Batch,
-        rollup: &Rollup<'a>,
+        prepared: &Prepared,
         node: i64,
         site: i64,
-    ) -> rusqlite::Result<BatchIds<'a>> {
-        let zones = batch.zones.iter();
+    ) -> rusqlite::Result<BatchIds> {
+        let zones = prepared.zones.iter();
         let zones: rusqlite::Result<_> = zones.map(|zone| self.zone(connection, zone)).collect();
-        let labels = batch.workloads.iter().map(WorkloadLabels::from);
-        let workloads: rusqlite::Result<_> = labels
-            .map(|labels| self.workload(connection, labels))
+        let workloads: rusqlite::Result<_> = (0..prepared.workloads.len())
+            .map(|index| self.workload(connection, prepared, index))
             .collect();
-        let runs: rusqlite::Result<_> = rollup
+        let runs: rusqlite::Result<_> = prepared
+            .rollup
             .stages
             .keys()
-            .map(|key| Ok((*key, self.run(connection, &batch.cluster, key)?)))
+            .map(|&workload| Ok((workload, self.run(connection, prepared, workload)?)))
             .collect();
         Ok(BatchIds {
             node,
@@ -135,72 +140,83 @@ impl Dictionary {
         })
     }
 
-    fn zone(&mut self, connection: &Connection, zone: &Zone) -> rusqlite::Result<i64> {
-        let modelled = zone.basis() == Basis::Modelled;
-        let key = (zone.name.clone(), zone.parent.clone(), modelled);
-        let params = (&zone.name, &zone.parent, modelled);
-        lookup(&mut self.zones, self.fixed, connection, &ZONE, key, params)
+    fn zone(&mut self, connection: &Connection, zone: &ZoneKey) -> rusqlite::Result<i64> {
+        let params = (&zone.name, &zone.parent, zone.modelled);
+        lookup(&mut self.zones, self.fixed, connection, &ZONE, zone, params)
     }
 
     fn workload(
         &mut self,
         connection: &Connection,
-        labels: WorkloadLabels,
+        prepared: &Prepared,
+        index: usize,
     ) -> rusqlite::Result<i64> {
-        let params = [
-            labels.workflow.clone(),
-            labels.run.clone(),
-            labels.stage.clone(),
-            labels.component.clone(),
-            labels.namespace.clone(),
-            labels.pod.clone(),
-            labels.container.clone(),
-        ];
-        let workloads = &mut self.workloads;
-        lookup(workloads, self.fixed, connection, &WORKLOAD, labels, params)
+        let digest = prepared.workloads[index];
+        if let Some(&id) = self.workloads.get(&digest) {
+            return Ok(id);
+        }
+        let params = labels(&prepared.batch().workloads[index]);
+        let id = find_or_add(self.fixed, connection, &WORKLOAD, params)?;
+        remember(&mut self.workloads, MAX_CACHED_WORKLOADS, digest, id);
+        Ok(id)
     }
 
     fn run(
         &mut self,
         connection: &Connection,
-        cluster: &str,
-        stage: &StageKey<'_>,
+        prepared: &Prepared,
+        workload: usize,
     ) -> rusqlite::Result<i64> {
+        let stage = StageKey::of(&prepared.batch().workloads[workload]);
+        let stage = stage.expect("a workload of a stage carries a label");
         let key = RunKey {
-            cluster: cluster.to_owned(),
+            cluster: prepared.node.cluster.clone(),
             workflow: stage.workflow.to_owned(),
             run: stage.run.to_owned(),
         };
-        let params = [cluster, stage.workflow, stage.run];
-        lookup(&mut self.runs, self.fixed, connection, &RUN, key, params)
+        let params = [&key.cluster, &key.workflow, &key.run];
+        lookup(&mut self.runs, self.fixed, connection, &RUN, &key, params)
     }
 }
 
-fn lookup<K: Eq + Hash>(
+fn lookup<K: Clone + Eq + Hash>(
     cached: &mut HashMap<K, i64>,
     fixed: bool,
     connection: &Connection,
     table: &Table,
-    key: K,
+    key: &K,
     params: impl Params + Clone,
 ) -> rusqlite::Result<i64> {
-    if let Some(&id) = cached.get(&key) {
+    if let Some(&id) = cached.get(key) {
         return Ok(id);
     }
+    let id = find_or_add(fixed, connection, table, params)?;
+    remember(cached, MAX_CACHED, key.clone(), id);
+    Ok(id)
+}
+
+fn find_or_add(
+    fixed: bool,
+    connection: &Connection,
+    table: &Table,
+    params: impl Params + Clone,
+) -> rusqlite::Result<i64> {
     let found = connection
         .prepare_cached(table.find)?
         .query_row(params.clone(), |row| row.get(0))
         .optional()?;
-    let id = match found {
-        Some(id) => id,
-        None if fixed => return Err(rusqlite::Error::QueryReturnedNoRows),
+    match found {
+        Some(id) => Ok(id),
+        None if fixed => Err(rusqlite::Error::QueryReturnedNoRows),
         None => connection
             .prepare_cached(table.add)?
-            .query_row(params, |row| row.get(0))?,
-    };
-    if cached.len() >= MAX_CACHED {
+            .query_row(params, |row| row.get(0)),
+    }
+}
+
+fn remember<K: Eq + Hash>(cached: &mut HashMap<K, i64>, most: usize, key: K, id: i64) {
+    if cached.len() >= most {
         cached.clear();
     }
     cached.insert(key, id);
-    Ok(id)
 }

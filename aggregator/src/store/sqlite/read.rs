@@ -1,18 +1,23 @@
 //! Questions to the rollups.
 
 mod cells;
+mod series;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, Row, named_params, params};
+use rusqlite::{Connection, Row, named_params};
 
-use super::row::{amount, basis, energy_sum, minute, time};
-use crate::rollup::MINUTE_MS;
+use super::row::{amount, basis, energy_sum, time};
+use super::{loss, retention, stream};
 use crate::store::{
-    NodeKey, NodeSummary, RunFilter, RunKey, RunSummary, SeriesBy, SeriesPoint, StageSummary,
-    ZoneTotals,
+    Figures, NodeKey, NodeSummary, RunFilter, RunKey, RunSummary, StageSummary, ZoneTotals,
 };
 
 pub(super) use cells::run_ledger;
+pub(super) use series::series;
+
+/// An answer would be made from more rows than this.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct TooMany(pub(super) usize);
 
 pub(super) fn runs(
     connection: &Connection,
@@ -27,13 +32,15 @@ pub(super) fn runs(
                  AND (:stage IS NULL OR EXISTS (
                      SELECT 1 FROM run_stage AS other WHERE other.run_id = id AND other.stage = :stage))
                GROUP BY id HAVING :since IS NULL OR max(end_ms) >= :since
-               ORDER BY min(start_ms) DESC, cluster, workflow, run";
+               ORDER BY min(start_ms) DESC, cluster, workflow, run LIMIT :limit";
     let filter = named_params! {
         ":run": filter.run,
         ":cluster": filter.cluster,
         ":workflow": filter.workflow,
         ":stage": filter.stage,
         ":since": filter.since.map(Timestamp::as_millisecond),
+        // Negative: no limit.
+        ":limit": filter.limit.map_or(-1, |limit| i64::try_from(limit).unwrap_or(-1)),
     };
     connection
         .prepare_cached(sql)?
@@ -132,57 +139,11 @@ fn zone_totals(connection: &Connection, node_id: i64) -> rusqlite::Result<Vec<Zo
         .collect()
 }
 
-/// The question behind each kind of series. A minute of which nothing is known is a gap, not a 0.
-fn series_sql(by: SeriesBy) -> &'static str {
-    match by {
-        SeriesBy::Node => {
-            "SELECT minute, cluster || '/' || node AS name,
-                    sum(measured_uj / 1000000), sum(measured_uj % 1000000)
-             FROM node JOIN zone_minute ON node_id = node.id JOIN zone ON zone.id = zone_id
-             WHERE minute >= ?1 AND minute < ?2 AND parent = '' AND (covered_ns > 0 OR measured_uj > 0)
-             GROUP BY 1, 2 ORDER BY 1, 2"
-        }
-        SeriesBy::Stage => {
-            "SELECT minute, cluster || '/' || workflow || '/' || stage AS name,
-                    sum(active_uj / 1000000), sum(active_uj % 1000000)
-             FROM node JOIN zone_minute AS cell ON cell.node_id = node.id
-             JOIN share_minute USING (node_id, minute, zone_id)
-             JOIN workload ON workload.id = workload_id
-             WHERE minute >= ?1 AND minute < ?2 AND stage <> '' AND (covered_ns > 0 OR measured_uj > 0)
-             GROUP BY 1, 2 ORDER BY 1, 2"
-        }
-        SeriesBy::Run => {
-            "SELECT minute, cluster || '/' || workflow || '/' || run AS name,
-                    sum(active_uj / 1000000), sum(active_uj % 1000000)
-             FROM node JOIN zone_minute AS cell ON cell.node_id = node.id
-             JOIN share_minute USING (node_id, minute, zone_id)
-             JOIN workload ON workload.id = workload_id
-             WHERE minute >= ?1 AND minute < ?2 AND run <> '' AND (covered_ns > 0 OR measured_uj > 0)
-             GROUP BY 1, 2 ORDER BY 1, 2"
-        }
-    }
-}
-
-pub(super) fn series(
-    connection: &Connection,
-    by: SeriesBy,
-    from: Timestamp,
-    to: Timestamp,
-) -> rusqlite::Result<Vec<SeriesPoint>> {
-    // A minute belongs to the range in which it starts.
-    let first_from = |time: Timestamp| {
-        let ms = time.as_millisecond();
-        ms.div_euclid(MINUTE_MS) + i64::from(ms.rem_euclid(MINUTE_MS) > 0)
-    };
-    let point = |row: &Row<'_>| {
-        Ok(SeriesPoint {
-            minute: minute(row, 0)?,
-            name: row.get(1)?,
-            joules: energy_sum(row, 2)?.joules(),
-        })
-    };
-    connection
-        .prepare_cached(series_sql(by))?
-        .query_map(params![first_from(from), first_from(to)], point)?
-        .collect()
+pub(super) fn figures(connection: &Connection, waiting: u64) -> rusqlite::Result<Figures> {
+    Ok(Figures {
+        losses: loss::all(connection)?,
+        missing: stream::missing(connection)?,
+        waiting,
+        free_bytes: retention::free_bytes(connection)?,
+    })
 }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use rusqlite::Row;
 use wire::Energy;
 
-use crate::rollup::{MINUTE_MS, Unfit};
+use crate::rollup::Unfit;
 
 /// An amount as a column holds it.
 pub(super) fn column(amount: u64) -> Result<i64, Unfit> {
@@ -35,15 +35,6 @@ pub(super) fn time(row: &Row<'_>, index: usize) -> rusqlite::Result<Timestamp> {
     let value: i64 = row.get(index)?;
     Timestamp::from_millisecond(value)
         .map_err(|_| rusqlite::Error::IntegralValueOutOfRange(index, value))
-}
-
-/// The start of a minute read from column `index`.
-pub(super) fn minute(row: &Row<'_>, index: usize) -> rusqlite::Result<Timestamp> {
-    let value: i64 = row.get(index)?;
-    value
-        .checked_mul(MINUTE_MS)
-        .and_then(|ms| Timestamp::from_millisecond(ms).ok())
-        .ok_or(rusqlite::Error::IntegralValueOutOfRange(index, value))
 }
 
 /// `measured` or `modelled`, read from the flag in column `index`.

@@ -8,7 +8,8 @@ use rusqlite::{Connection, params};
 use super::dictionary::BatchIds;
 use super::row::column;
 use super::write::Failure;
-use crate::rollup::Rollup;
+use crate::rollup::{Rollup, StageKey};
+use crate::store::prepared::Prepared;
 
 /// The tables that hold nothing but sums of batches.
 pub(super) const TABLES: [&str; 5] = [
@@ -54,19 +55,15 @@ const ADD_RUN_NODE: &str = "INSERT OR IGNORE INTO run_node (run_id, node_id) VAL
 
 pub(super) fn add(
     connection: &Connection,
-    ids: &BatchIds<'_>,
-    rollup: &Rollup<'_>,
+    ids: &BatchIds,
+    prepared: &Prepared,
 ) -> Result<(), Failure> {
-    add_zones(connection, ids, rollup)?;
-    add_shares(connection, ids, rollup)?;
-    add_stages(connection, ids, rollup)
+    add_zones(connection, ids, &prepared.rollup)?;
+    add_shares(connection, ids, &prepared.rollup)?;
+    add_stages(connection, ids, prepared)
 }
 
-fn add_zones(
-    connection: &Connection,
-    ids: &BatchIds<'_>,
-    rollup: &Rollup<'_>,
-) -> Result<(), Failure> {
+fn add_zones(connection: &Connection, ids: &BatchIds, rollup: &Rollup) -> Result<(), Failure> {
     let mut totals: BTreeMap<i64, [u64; 3]> = BTreeMap::new();
     let mut statement = connection.prepare_cached(ADD_ZONE_MINUTE)?;
     for (&(minute, zone), sums) in &rollup.zones {
@@ -101,11 +98,7 @@ fn add_zones(
     Ok(())
 }
 
-fn add_shares(
-    connection: &Connection,
-    ids: &BatchIds<'_>,
-    rollup: &Rollup<'_>,
-) -> Result<(), Failure> {
+fn add_shares(connection: &Connection, ids: &BatchIds, rollup: &Rollup) -> Result<(), Failure> {
     let mut statement = connection.prepare_cached(ADD_SHARE_MINUTE)?;
     for (&(minute, zone, workload), share) in &rollup.shares {
         statement.execute(params![
@@ -120,23 +113,15 @@ fn add_shares(
     Ok(())
 }
 
-fn add_stages(
-    connection: &Connection,
-    ids: &BatchIds<'_>,
-    rollup: &Rollup<'_>,
-) -> Result<(), Failure> {
+fn add_stages(connection: &Connection, ids: &BatchIds, prepared: &Prepared) -> Result<(), Failure> {
     let mut add_stage = connection.prepare_cached(ADD_RUN_STAGE)?;
     let mut add_node = connection.prepare_cached(ADD_RUN_NODE)?;
-    for (key, span) in &rollup.stages {
-        let run_id = ids.runs[key];
+    for (workload, span) in &prepared.rollup.stages {
+        let run_id = ids.runs[workload];
+        let stage =
+            StageKey::of(&prepared.batch().workloads[*workload]).map_or("", |key| key.stage);
         let active = column(span.active_uj)?;
-        add_stage.execute(params![
-            run_id,
-            key.stage,
-            span.start_ms,
-            span.end_ms,
-            active
-        ])?;
+        add_stage.execute(params![run_id, stage, span.start_ms, span.end_ms, active])?;
         add_node.execute(params![run_id, ids.node])?;
     }
     Ok(())

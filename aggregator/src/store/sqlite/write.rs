@@ -1,16 +1,19 @@
-//! A batch into the ledger: its bytes and its sums in one transaction, once.
+//! Batches into the ledger: their bytes and their sums, once, several in one transaction.
 
 use std::path::Path;
 
-use rusqlite::{Connection, ErrorCode, OptionalExtension, TransactionBehavior, params};
-use sha2::{Digest, Sha256};
+use rusqlite::{
+    Connection, ErrorCode, OptionalExtension, Transaction, TransactionBehavior, params,
+};
 use wire::StreamId;
 
 use super::dictionary::Dictionary;
 use super::row::column;
-use super::{open, sums};
-use crate::rollup::{Rollup, Unfit};
-use crate::store::{ReceivedBatch, StoreError, Written};
+use super::stream::{Place, take};
+use super::{loss, open, sums};
+use crate::rollup::Unfit;
+use crate::store::prepared::Prepared;
+use crate::store::{StoreError, Written};
 
 /// Why a write did not happen.
 #[derive(Debug, thiserror::Error)]
@@ -18,12 +21,18 @@ pub(super) enum Failure {
     /// SQLite could not.
     #[error(transparent)]
     Sql(#[from] rusqlite::Error),
+    /// SQLite could not begin, or not make durable, what was to be written together.
+    #[error("the transaction failed: {0}")]
+    Transaction(String),
     /// The sums are too great.
     #[error(transparent)]
     Unfit(#[from] Unfit),
     /// The key is taken by other content.
     #[error("batch {1} of stream {0} is there with other content")]
     Conflict(StreamId, u64),
+    /// The key was declared lost.
+    #[error("batch {1} of stream {0} was declared lost")]
+    DeclaredLost(StreamId, u64),
 }
 
 impl Failure {
@@ -31,11 +40,25 @@ impl Failure {
         match self {
             Self::Sql(error) if is_overflow(&error) => Unfit::TooGreat.into(),
             Self::Sql(error) => open::failed(path, &error),
+            Self::Transaction(_) => open::failed(path, &self),
             Self::Unfit(unfit) => unfit.into(),
             Self::Conflict(stream_id, sequence) => StoreError::Conflict {
                 stream_id,
                 sequence,
             },
+            Self::DeclaredLost(stream_id, sequence) => StoreError::DeclaredLost {
+                stream_id,
+                sequence,
+            },
+        }
+    }
+
+    /// Whether it is the fault of the one batch, whatever else is written with it.
+    fn is_of_the_batch(&self) -> bool {
+        match self {
+            Self::Sql(error) => is_overflow(error),
+            Self::Transaction(_) => false,
+            Self::Unfit(_) | Self::Conflict(..) | Self::DeclaredLost(..) => true,
         }
     }
 }
@@ -45,11 +68,6 @@ fn is_overflow(error: &rusqlite::Error) -> bool {
     matches!(error, rusqlite::Error::SqliteFailure(cause, _)
         if cause.code == ErrorCode::ConstraintViolation
             && cause.extended_code == rusqlite::ffi::SQLITE_CONSTRAINT_DATATYPE)
-}
-
-/// Digest of a batch's bytes.
-pub(super) fn sha256(bytes: &[u8]) -> [u8; 32] {
-    Sha256::digest(bytes).into()
 }
 
 /// The connection that writes, with the dictionaries it has seen.
@@ -67,7 +85,7 @@ impl Writer {
         }
     }
 
-    /// Drops what is remembered of the dictionaries.
+    /// Drops what is remembered of the dictionaries: it may have been rolled back.
     pub(super) fn forget(&mut self) {
         self.dictionary = Dictionary::default();
     }
@@ -76,40 +94,117 @@ impl Writer {
         &mut self.connection
     }
 
-    pub(super) fn write_batch(
+    /// Writes batches in one transaction and returns what became of each, in order. What is wrong with one spoils
+    /// that one. Where the database fails in the midst, each is tried alone; where it fails to begin or to commit,
+    /// none is written.
+    pub(super) fn write_batches(&mut self, batches: &[&Prepared]) -> Vec<Result<Written, Failure>> {
+        match self.write_together(batches) {
+            Ok(results) => results,
+            Err(Failure::Transaction(error)) => {
+                let failed = |_| Err(Failure::Transaction(error.clone()));
+                batches.iter().map(failed).collect()
+            }
+            Err(failure) if batches.len() == 1 => vec![Err(failure)],
+            Err(_) => {
+                let alone = |batch| {
+                    let mut results = self.write_together(&[batch])?;
+                    results.pop().expect("one batch has one result")
+                };
+                batches.iter().copied().map(alone).collect()
+            }
+        }
+    }
+
+    fn write_together(
         &mut self,
-        received: &ReceivedBatch,
-        sha256: &[u8; 32],
-        rollup: &Rollup<'_>,
-        site: &str,
-    ) -> Result<Written, Failure> {
+        batches: &[&Prepared],
+    ) -> Result<Vec<Result<Written, Failure>>, Failure> {
+        let written = self.write_in_transaction(batches);
+        if written.is_err() {
+            self.forget();
+        }
+        written
+    }
+
+    fn write_in_transaction(
+        &mut self,
+        batches: &[&Prepared],
+    ) -> Result<Vec<Result<Written, Failure>>, Failure> {
         let Self {
             connection,
             dictionary,
         } = self;
-        let batch = &received.batch;
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let site = dictionary.site(&transaction, site)?;
-        let node = dictionary.node(&transaction, batch)?;
-        let stream_id = StreamId::try_from(batch.stream_id.as_slice())
-            .expect("a valid batch has a stream id of 16 bytes");
-        let stream = dictionary.stream(&transaction, node, stream_id)?;
-        let sequence = column(batch.sequence)?;
-
-        if let Some(stored) = find(&transaction, stream, sequence)? {
-            if stored != sha256 {
-                return Err(Failure::Conflict(stream_id, batch.sequence));
+        let failed = |error: rusqlite::Error| Failure::Transaction(error.to_string());
+        let begun = connection.transaction_with_behavior(TransactionBehavior::Immediate);
+        let transaction = begun.map_err(failed)?;
+        let mut results = Vec::with_capacity(batches.len());
+        for batch in batches {
+            let written = write_in_savepoint(&transaction, dictionary, batch);
+            match written {
+                Err(failure) if !failure.is_of_the_batch() => return Err(failure),
+                written => results.push(written),
             }
-            // Keeps the dictionary in memory true: what it may have added is committed.
-            transaction.commit()?;
-            return Ok(Written::Duplicate);
         }
-        insert(&transaction, received, stream, sequence, site, sha256)?;
-        touch_node(&transaction, node, site, received)?;
-        let ids = dictionary.batch_ids(&transaction, batch, rollup, node, site)?;
-        sums::add(&transaction, &ids, rollup)?;
-        transaction.commit()?;
-        Ok(Written::New)
+        transaction.commit().map_err(failed)?;
+        Ok(results)
+    }
+}
+
+fn write_in_savepoint(
+    transaction: &Transaction<'_>,
+    dictionary: &mut Dictionary,
+    batch: &Prepared,
+) -> Result<Written, Failure> {
+    let run = |sql| transaction.prepare_cached(sql)?.execute([]);
+    run("SAVEPOINT batch")?;
+    let written = write(transaction, dictionary, batch);
+    if let Err(Failure::Sql(_) | Failure::Unfit(_)) = &written {
+        run("ROLLBACK TO batch")?;
+        *dictionary = Dictionary::default();
+    }
+    run("RELEASE batch")?;
+    written
+}
+
+/// A batch that is refused because of its key has changed nothing by then.
+fn write(
+    connection: &Connection,
+    dictionary: &mut Dictionary,
+    prepared: &Prepared,
+) -> Result<Written, Failure> {
+    let sequence = column(prepared.batch().sequence)?;
+    let site = dictionary.site(connection, &prepared.site)?;
+    let node = dictionary.node(connection, &prepared.node)?;
+    let stream = dictionary.stream(connection, node, prepared.stream_id)?;
+    let place = Place::of(connection, stream, sequence)?;
+    if place == Place::Taken {
+        return compare(connection, prepared, stream, sequence);
+    }
+    take(connection, stream, sequence, place)?;
+    insert(connection, prepared, stream, sequence, site)?;
+    touch_node(connection, node, site, prepared)?;
+    let ids = dictionary.batch_ids(connection, prepared, node, site)?;
+    sums::add(connection, &ids, prepared)?;
+    loss::note(connection, dictionary, prepared, &ids)?;
+    Ok(Written::New)
+}
+
+/// Whether a batch whose key is taken is the one that took it. Where that one's bytes are forgotten, it is
+/// believed to be.
+fn compare(
+    connection: &Connection,
+    prepared: &Prepared,
+    stream: i64,
+    sequence: i64,
+) -> Result<Written, Failure> {
+    let (stream_id, number) = (prepared.stream_id, prepared.batch().sequence);
+    match find(connection, stream, sequence)? {
+        Some(stored) if stored == prepared.sha256 => Ok(Written::Duplicate),
+        Some(_) => Err(Failure::Conflict(stream_id, number)),
+        None if loss::is_lost(connection, stream, sequence)? => {
+            Err(Failure::DeclaredLost(stream_id, number))
+        }
+        None => Ok(Written::Duplicate),
     }
 }
 
@@ -122,21 +217,21 @@ fn find(connection: &Connection, stream: i64, sequence: i64) -> rusqlite::Result
 
 fn insert(
     connection: &Connection,
-    received: &ReceivedBatch,
+    prepared: &Prepared,
     stream: i64,
     sequence: i64,
     site: i64,
-    sha256: &[u8; 32],
 ) -> rusqlite::Result<()> {
-    let sql = "INSERT INTO batch (stream_id, sequence, site_id, received_ms, sha256, bytes)
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
-    let received_ms = received.received.as_millisecond();
+    let sql = "INSERT INTO batch (stream_id, sequence, site_id, received_ms, end_ms, sha256, bytes)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    let received = &prepared.received;
     connection.prepare_cached(sql)?.execute(params![
         stream,
         sequence,
         site,
-        received_ms,
-        sha256,
+        received.received.as_millisecond(),
+        prepared.end_ms,
+        prepared.sha256,
         received.bytes
     ])?;
     Ok(())
@@ -146,10 +241,10 @@ fn touch_node(
     connection: &Connection,
     node: i64,
     site: i64,
-    received: &ReceivedBatch,
+    prepared: &Prepared,
 ) -> rusqlite::Result<()> {
     let sql = "UPDATE node SET site_id = ?2, last_seen_ms = max(last_seen_ms, ?3) WHERE id = ?1";
-    let received_ms = received.received.as_millisecond();
+    let received_ms = prepared.received.received.as_millisecond();
     connection
         .prepare_cached(sql)?
         .execute(params![node, site, received_ms])?;

@@ -1,22 +1,59 @@
-//! The cells of one run's minutes: each zone and minute of the nodes it ran on, with all its shares.
+//! The cells of one run's time: each zone and minute (or hour, where minutes were folded) of the nodes it ran on,
+//! with all its shares.
 
 use std::collections::HashMap;
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::super::row::{amount, energy, minute};
-use super::runs;
+use super::super::loss;
+use super::super::row::{amount, energy};
+use super::{TooMany, runs};
 use crate::rollup::MINUTE_MS;
 use crate::store::{Cell, NodeKey, RunFilter, RunKey, RunLedger, Share, WorkloadLabels};
 
-/// (minute, node, zone) as the tables number them.
-type CellKey = (i64, i64, i64);
+/// Cells and shares that one report is made from at most: some 150 MiB of memory.
+const MAX_ROWS: usize = 4_000_000;
+
+/// A form that rollups are kept in: its tables, the column of its time, and its length.
+struct Form {
+    zones: &'static str,
+    shares: &'static str,
+    time: &'static str,
+    length_ms: i64,
+}
+
+const FORMS: [Form; 2] = [
+    Form {
+        zones: "zone_minute",
+        shares: "share_minute",
+        time: "minute",
+        length_ms: MINUTE_MS,
+    },
+    Form {
+        zones: "zone_hour",
+        shares: "share_hour",
+        time: "hour",
+        length_ms: 60 * MINUTE_MS,
+    },
+];
+
+/// (start, node, zone, length) as the tables number them.
+type CellKey = (i64, i64, i64, i64);
+
+/// What is read, and how much more may be.
+struct Reading {
+    cells: Vec<Cell>,
+    positions: HashMap<CellKey, usize>,
+    workloads: Vec<WorkloadLabels>,
+    indexes: HashMap<i64, usize>,
+    left: usize,
+}
 
 pub(in crate::store::sqlite) fn run_ledger(
     connection: &Connection,
     key: &RunKey,
-) -> rusqlite::Result<Option<RunLedger>> {
+) -> rusqlite::Result<Option<Result<RunLedger, TooMany>>> {
     let find = "SELECT id FROM run WHERE cluster = ?1 AND workflow = ?2 AND run = ?3 AND run <> ''";
     let id: Option<i64> = connection
         .prepare_cached(find)?
@@ -31,52 +68,156 @@ pub(in crate::store::sqlite) fn run_ledger(
     let (Some(id), Some(summary)) = (id, runs(connection, &filter)?.pop()) else {
         return Ok(None);
     };
-    let minutes = minutes(summary.start, summary.end);
-    let (mut cells, positions) = read_cells(connection, id, minutes)?;
-    let workloads = read_shares(connection, id, minutes, &mut cells, &positions)?;
-    Ok(Some(RunLedger {
+    let mut reading = Reading {
+        cells: Vec::new(),
+        positions: HashMap::new(),
+        workloads: Vec::new(),
+        indexes: HashMap::new(),
+        left: MAX_ROWS,
+    };
+    for form in &FORMS {
+        let times = times(summary.start, summary.end, form.length_ms);
+        let whole = reading.add_cells(connection, form, id, times)?
+            && reading.add_shares(connection, form, id, times)?;
+        if !whole {
+            return Ok(Some(Err(TooMany(MAX_ROWS))));
+        }
+    }
+    let mut cells = reading.cells;
+    cells.sort_by(|a, b| order(a).cmp(&order(b)));
+    let losses = loss::of_run(connection, id, summary.start, summary.end)?;
+    Ok(Some(Ok(RunLedger {
         summary,
-        workloads,
+        workloads: reading.workloads,
         cells,
-    }))
+        losses,
+    })))
 }
 
-/// First and last minute that a time touches.
-fn minutes(start: Timestamp, end: Timestamp) -> (i64, i64) {
-    let minute = |ms: i64| ms.div_euclid(MINUTE_MS);
+fn order(cell: &Cell) -> (Timestamp, &NodeKey, &str, bool, u32) {
+    let Cell {
+        start,
+        node,
+        zone,
+        modelled,
+        length_ms,
+        ..
+    } = cell;
+    (*start, node, zone, *modelled, *length_ms)
+}
+
+/// First and last minute or hour that a time touches.
+fn times(start: Timestamp, end: Timestamp, length_ms: i64) -> (i64, i64) {
+    let number = |ms: i64| ms.div_euclid(length_ms);
     (
-        minute(start.as_millisecond()),
-        minute(end.as_millisecond() - 1),
+        number(start.as_millisecond()),
+        number(end.as_millisecond() - 1),
     )
 }
 
-fn read_cells(
-    connection: &Connection,
-    run_id: i64,
-    (first, last): (i64, i64),
-) -> rusqlite::Result<(Vec<Cell>, HashMap<CellKey, usize>)> {
-    let sql = "SELECT minute, cluster, node, site.name, zone.name, modelled, measured_uj, idle_uj,
-                      system_uj, system_usage_ns, covered_ns, idle_seeded, zone_minute.node_id, zone_id
-               FROM run_node JOIN zone_minute ON zone_minute.node_id = run_node.node_id
-               JOIN node ON node.id = zone_minute.node_id
-               JOIN zone ON zone.id = zone_id
-               JOIN site ON site.id = zone_minute.site_id
-               WHERE run_id = ?1 AND minute BETWEEN ?2 AND ?3 AND parent = ''
-               ORDER BY minute, cluster, node, zone.name, modelled";
-    let mut cells = Vec::new();
-    let mut positions = HashMap::new();
-    let mut statement = connection.prepare_cached(sql)?;
-    let mut rows = statement.query(params![run_id, first, last])?;
-    while let Some(row) = rows.next()? {
-        positions.insert((row.get(0)?, row.get(12)?, row.get(13)?), cells.len());
-        cells.push(read_cell(row)?);
+impl Reading {
+    /// Whether there was room for all.
+    fn add_cells(
+        &mut self,
+        connection: &Connection,
+        form: &Form,
+        run_id: i64,
+        (first, last): (i64, i64),
+    ) -> rusqlite::Result<bool> {
+        let Form {
+            zones,
+            time,
+            length_ms,
+            ..
+        } = form;
+        let sql = format!(
+            "SELECT {time}, cluster, node, site.name, zone.name, modelled, measured_uj, idle_uj,
+                    system_uj, system_usage_ns, covered_ns, idle_seeded, cell.node_id, zone_id
+             FROM run_node JOIN {zones} AS cell ON cell.node_id = run_node.node_id
+             JOIN node ON node.id = cell.node_id
+             JOIN zone ON zone.id = zone_id
+             JOIN site ON site.id = cell.site_id
+             WHERE run_id = ?1 AND {time} BETWEEN ?2 AND ?3 AND parent = ''"
+        );
+        let mut statement = connection.prepare_cached(&sql)?;
+        let mut rows = statement.query(params![run_id, first, last])?;
+        while let Some(row) = rows.next()? {
+            let key = (row.get(0)?, row.get(12)?, row.get(13)?, *length_ms);
+            self.positions.insert(key, self.cells.len());
+            self.cells.push(read_cell(row, *length_ms)?);
+            if !self.has_room() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
-    Ok((cells, positions))
+
+    /// Fills in the shares and their dictionary. Whether there was room for all.
+    fn add_shares(
+        &mut self,
+        connection: &Connection,
+        form: &Form,
+        run_id: i64,
+        (first, last): (i64, i64),
+    ) -> rusqlite::Result<bool> {
+        let Form {
+            shares,
+            time,
+            length_ms,
+            ..
+        } = form;
+        let sql = format!(
+            "SELECT {time}, share.node_id, zone_id, workload_id, active_uj, usage_ns
+             FROM run_node JOIN {shares} AS share ON share.node_id = run_node.node_id
+             WHERE run_id = ?1 AND {time} BETWEEN ?2 AND ?3"
+        );
+        let mut statement = connection.prepare_cached(&sql)?;
+        let mut rows = statement.query(params![run_id, first, last])?;
+        while let Some(row) = rows.next()? {
+            let key = (row.get(0)?, row.get(1)?, row.get(2)?, *length_ms);
+            let Some(&position) = self.positions.get(&key) else {
+                continue;
+            };
+            let share = Share {
+                workload: self.workload(connection, row.get(3)?)?,
+                active: energy(row, 4)?,
+                usage_ns: amount(row, 5)?,
+            };
+            self.cells[position].shares.push(share);
+            if !self.has_room() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn has_room(&mut self) -> bool {
+        self.left = self.left.saturating_sub(1);
+        self.left > 0
+    }
+
+    /// Index of a workload's labels.
+    fn workload(&mut self, connection: &Connection, id: i64) -> rusqlite::Result<usize> {
+        if let Some(&index) = self.indexes.get(&id) {
+            return Ok(index);
+        }
+        self.workloads.push(read_workload(connection, id)?);
+        let index = self.workloads.len() - 1;
+        self.indexes.insert(id, index);
+        Ok(index)
+    }
 }
 
-fn read_cell(row: &Row<'_>) -> rusqlite::Result<Cell> {
+fn read_cell(row: &Row<'_>, length_ms: i64) -> rusqlite::Result<Cell> {
+    let number: i64 = row.get(0)?;
+    let start = number
+        .checked_mul(length_ms)
+        .and_then(|ms| Timestamp::from_millisecond(ms).ok())
+        .ok_or(rusqlite::Error::IntegralValueOutOfRange(0, number))?;
+    let length_ms = length_ms as u32;
     Ok(Cell {
-        minute: minute(row, 0)?,
+        start,
+        length_ms,
         node: NodeKey {
             cluster: row.get(1)?,
             node: row.get(2)?,
@@ -88,55 +229,16 @@ fn read_cell(row: &Row<'_>) -> rusqlite::Result<Cell> {
         idle: energy(row, 7)?,
         system: energy(row, 8)?,
         system_usage_ns: amount(row, 9)?,
-        covered_ms: covered_ms(amount(row, 10)?),
+        covered_ms: covered_ms(amount(row, 10)?, length_ms),
         idle_seeded: row.get(11)?,
         shares: Vec::new(),
     })
 }
 
 /// Rounded to the millisecond; intervals that overlap do not make a minute longer than it is.
-fn covered_ms(covered_ns: u64) -> u32 {
+fn covered_ms(covered_ns: u64, length_ms: u32) -> u32 {
     let ms = covered_ns.saturating_add(500_000) / 1_000_000;
-    u32::try_from(ms).map_or(MINUTE_MS as u32, |ms| ms.min(MINUTE_MS as u32))
-}
-
-/// Fills in the shares and returns their dictionary.
-fn read_shares(
-    connection: &Connection,
-    run_id: i64,
-    (first, last): (i64, i64),
-    cells: &mut [Cell],
-    positions: &HashMap<CellKey, usize>,
-) -> rusqlite::Result<Vec<WorkloadLabels>> {
-    let sql = "SELECT minute, share_minute.node_id, zone_id, workload_id, active_uj, usage_ns
-               FROM run_node JOIN share_minute ON share_minute.node_id = run_node.node_id
-               WHERE run_id = ?1 AND minute BETWEEN ?2 AND ?3
-               ORDER BY minute, share_minute.node_id, zone_id, workload_id";
-    let mut workloads = Vec::new();
-    let mut indexes: HashMap<i64, usize> = HashMap::new();
-    let mut statement = connection.prepare_cached(sql)?;
-    let mut rows = statement.query(params![run_id, first, last])?;
-    while let Some(row) = rows.next()? {
-        let key = (row.get(0)?, row.get(1)?, row.get(2)?);
-        let Some(&position) = positions.get(&key) else {
-            continue;
-        };
-        let id: i64 = row.get(3)?;
-        let workload = match indexes.get(&id) {
-            Some(&index) => index,
-            None => {
-                workloads.push(read_workload(connection, id)?);
-                indexes.insert(id, workloads.len() - 1);
-                workloads.len() - 1
-            }
-        };
-        cells[position].shares.push(Share {
-            workload,
-            active: energy(row, 4)?,
-            usage_ns: amount(row, 5)?,
-        });
-    }
-    Ok(workloads)
+    u32::try_from(ms).map_or(length_ms, |ms| ms.min(length_ms))
 }
 
 fn read_workload(connection: &Connection, id: i64) -> rusqlite::Result<WorkloadLabels> {
