@@ -10,7 +10,7 @@ use anyhow::{Context, bail};
 use clap::{Parser, ValueEnum};
 use jiff::SignedDuration;
 
-mod file;
+pub mod file;
 
 /// No zone idles above this.
 const MAX_IDLE_WATTS: f64 = 10_000.0;

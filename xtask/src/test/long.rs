@@ -1,4 +1,4 @@
-//! `cargo xtask test --long`: rounds in guests, which take minutes and downloads.
+//! `cargo xtask test --long`: rounds in guests, which take minutes and downloads, and one of fuzzing.
 
 mod kernels;
 mod rapl;
@@ -7,9 +7,9 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 
-use super::nextest::Outcome;
+use super::{Outcome, Part};
 use crate::guest::{self, Image, Kernel, Machine, Programs, Report, Series};
-use crate::{ebpf, workspace};
+use crate::{ebpf, fuzz, workspace};
 
 /// Debian's kernels of three releases. `rapl` runs in the second, whose headers our module is built against.
 const BULLSEYE: Series = Series {
@@ -35,6 +35,8 @@ pub(crate) enum Round {
     Kernels,
     /// The agent in a guest whose kernel serves RAPL zones.
     Rapl,
+    /// Each fuzz target for ten minutes.
+    Fuzz,
 }
 
 /// What one guest is for: the kernel that it boots, and the check of what it reports.
@@ -67,20 +69,35 @@ const TRIALS: &[Trial] = &[
     },
 ];
 
-/// Runs the rounds named, or all; a line for each guest.
+/// Runs the rounds named, or all but those of the parts left out; a line for each guest and fuzz target.
 ///
 /// # Errors
-/// Where the guests cannot be made. A guest that fails is no error here.
-pub(crate) fn run(only: &[Round]) -> Result<Outcome> {
+/// Where the guests or the targets cannot be made. One that fails is no error here.
+pub(crate) fn run(only: &[Round], without: &[Part]) -> Result<Outcome> {
+    let is_wanted = |round| {
+        let is_left_out = round == Round::Fuzz && without.contains(&Part::Fuzz);
+        only.contains(&round) || (only.is_empty() && !is_left_out)
+    };
+    let mut outcome = Outcome::default();
+    if [Round::Kernels, Round::Rapl].into_iter().any(is_wanted) {
+        outcome += run_guests(&is_wanted)?;
+    }
+    if is_wanted(Round::Fuzz) {
+        fuzz::prerequisites()?;
+        outcome += fuzz::run(fuzz::LONG)?;
+    }
+    Ok(outcome)
+}
+
+fn run_guests(is_wanted: &dyn Fn(Round) -> bool) -> Result<Outcome> {
     guest::prerequisites()?;
-    if only.is_empty() || only.contains(&Round::Rapl) {
+    if is_wanted(Round::Rapl) {
         rapl::prerequisites()?;
     }
     ebpf::run_installing()?;
     let programs = Programs::build()?;
     let mut outcome = Outcome::default();
-    let is_wanted = |trial: &&Trial| only.is_empty() || only.contains(&trial.round);
-    for trial in TRIALS.iter().filter(is_wanted) {
+    for trial in TRIALS.iter().filter(|trial| is_wanted(trial.round)) {
         // Not being able to fetch one says nothing of the others.
         match trial.series.kernel() {
             Ok(kernel) if trial.passes(&kernel, &programs) => outcome.passed += 1,
@@ -113,6 +130,7 @@ impl Round {
         match self {
             Self::Kernels => "kernels",
             Self::Rapl => "rapl",
+            Self::Fuzz => "fuzz",
         }
     }
 }
