@@ -16,8 +16,8 @@ use crate::workspace;
 const MAX_INPUT_BYTES: u32 = 4096;
 /// Seconds that one input may take.
 const MAX_SECONDS: u32 = 10;
-/// Lines of a failed target's log that are shown.
-const SHOWN_LINES: usize = 60;
+/// Lines of a failed target's log that are shown, from the cause on.
+const SHOWN_LINES: usize = 40;
 
 /// One target, built.
 pub(super) struct Target {
@@ -110,10 +110,9 @@ impl Target {
     }
 
     fn tell_failure(&self, status: ExitStatus, text: &str, log: &Path) {
-        let lines: Vec<&str> = text.lines().collect();
-        let shown = &lines[lines.len().saturating_sub(SHOWN_LINES)..];
+        let shown = cause(text);
         println!(
-            "fuzz {}: failed ({status}); the end of {}:",
+            "fuzz {}: failed ({status}); from {}:",
             self.name,
             log.display()
         );
@@ -124,6 +123,15 @@ impl Target {
             println!("mended, it belongs into fuzz/corpus/{}", self.name);
         }
     }
+}
+
+/// The log from the first panic or report of a sanitizer on, else its end.
+fn cause(log: &str) -> Vec<&str> {
+    let lines: Vec<&str> = log.lines().collect();
+    let is_cause = |line: &&str| line.contains(" panicked at ") || line.contains("ERROR: ");
+    let last = lines.len().saturating_sub(SHOWN_LINES);
+    let from = lines.iter().position(is_cause).unwrap_or(last);
+    lines.into_iter().skip(from).take(SHOWN_LINES).collect()
 }
 
 /// The input that a target failed on.
@@ -195,5 +203,7 @@ mod tests {
     fn a_failure_names_its_input() {
         let log = "artifact_prefix='/t/'; Test unit written to /t/crash-1\nBase64: QQ==\n";
         assert_eq!(artifact(log), Some("/t/crash-1"));
+        let panic = "#7 NEW\nthread '<unnamed>' (1) panicked at a.rs:1:2:\nodd";
+        assert_eq!(cause(panic)[1..], ["odd"]);
     }
 }
