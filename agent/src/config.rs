@@ -12,7 +12,7 @@ use jiff::SignedDuration;
 
 use crate::uplink::Access;
 
-mod file;
+pub mod file;
 
 /// Room for some of the largest batches.
 const MIN_SPOOL_BYTES: u64 = 4 << 20;

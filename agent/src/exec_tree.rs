@@ -90,6 +90,12 @@ impl ExecTrees {
 /// The group that a supervisor names in its first argument.
 fn supervised_group(proc_root: &Path, pid: u32) -> Option<ExecGroup> {
     let cmdline = fs::read(proc_root.join(format!("{pid}/cmdline"))).ok()?;
+    group_in(&cmdline)
+}
+
+/// The same of the content of `/proc/PID/cmdline`.
+#[must_use]
+pub fn group_in(cmdline: &[u8]) -> Option<ExecGroup> {
     let name = cmdline.split(|&byte| byte == 0).next()?;
     str::from_utf8(name)
         .ok()?

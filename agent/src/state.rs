@@ -1,6 +1,6 @@
 //! What the agent keeps across restarts: idle power as it was learned, in `idle.json` of the spool directory.
 
-mod file;
+pub mod file;
 
 use std::fs;
 use std::io::Write;

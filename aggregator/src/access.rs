@@ -19,6 +19,7 @@ use jiff::Timestamp;
 use crate::store::{Store, StoreError};
 use crate::token::{Role, Token, TokenRecord, digest};
 
+pub use guard::secret;
 pub use rates::{EVERYBODY_PER_SECOND, SENDER_BURST, SENDER_PER_SECOND};
 pub use secret_file::{MIN_SECRET_BYTES, SecretFileError};
 

@@ -6,10 +6,10 @@
 )]
 
 pub(crate) mod health;
-pub(crate) mod intensity;
+pub mod intensity;
 pub(crate) mod nodes;
-pub(crate) mod runs;
-pub(crate) mod series;
+pub mod runs;
+pub mod series;
 pub(crate) mod stages;
 pub mod tokens;
 

@@ -75,7 +75,7 @@ pub struct LedgerArgs {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the server: agents, dashboard, API and metrics
-    Serve(serve::ServeArgs),
+    Serve(Box<serve::ServeArgs>),
     /// List runs, the latest first
     Runs(runs::RunsArgs),
     /// Report the energy and carbon of a run
@@ -141,7 +141,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         // It gives signals and children to a runtime of its own kind.
         Command::Exec(args) => exec::run(&args),
         Command::Ledger(args) => ledger::run(&args),
-        Command::Serve(args) => block_on(serve::run(args)),
+        Command::Serve(args) => block_on(serve::run(*args)),
         Command::Runs(args) => block_on(runs::run(&args, asked)),
         Command::Report(args) => block_on(report::run(&args, asked)),
         Command::Compare(args) => block_on(compare::run(&args, asked)),

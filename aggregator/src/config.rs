@@ -83,7 +83,7 @@ pub struct ServeArgs {
 /// The file behind `--config`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
-struct ConfigFile {
+pub struct ConfigFile {
     listen: Option<SocketAddr>,
     #[serde(alias = "data-dir")]
     data_dir: Option<PathBuf>,
@@ -173,14 +173,22 @@ fn read_file(path: &Path) -> Result<ConfigFile, InvalidConfig> {
     parse(&text).map_err(|error| invalid(&error))
 }
 
-fn parse(text: &str) -> Result<ConfigFile, String> {
+/// The content of a file of `--config`; an empty one says nothing.
+///
+/// # Errors
+/// Where it is no YAML of the known keys.
+pub fn parse(text: &str) -> Result<ConfigFile, String> {
     if text.trim().is_empty() {
         return Ok(ConfigFile::default());
     }
     serde_saphyr::from_str(text).map_err(|error| error.to_string())
 }
 
-fn resolve(args: ServeArgs, file: ConfigFile) -> Result<ServeConfig, InvalidConfig> {
+/// What the flags say, and the file where they do not.
+///
+/// # Errors
+/// The first thing that cannot be.
+pub fn resolve(args: ServeArgs, file: ConfigFile) -> Result<ServeConfig, InvalidConfig> {
     let listen = args.listen.or(file.listen).unwrap_or(DEFAULT_LISTEN);
     let insecure = args.insecure.or(file.insecure).unwrap_or(false);
     let tls = tls_files(

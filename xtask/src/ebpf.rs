@@ -13,6 +13,8 @@ use crate::workspace;
 
 use self::toolchain::Toolchain;
 
+pub(crate) use self::toolchain::is_new_enough;
+
 /// Where the agent's build script looks.
 const OBJECT: &str = "agent-ebpf/object/hxmlops.bpf.o";
 /// Where Cargo leaves it, below its target directory.

@@ -7,9 +7,10 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 
-use self::nextest::Outcome;
+pub(crate) use self::nextest::Outcome;
+
 use crate::run::{cargo, run as run_program};
-use crate::{ebpf, install};
+use crate::{ebpf, fuzz, install};
 
 /// Install what the tests need, then check format, lints and tests.
 #[derive(clap::Args)]
@@ -17,7 +18,7 @@ pub(crate) struct Args {
     /// Leave a part out; may be repeated.
     #[arg(long, value_enum, value_name = "NAME")]
     without: Vec<Part>,
-    /// Then also run the agent in other kernels under QEMU; downloads about 100 MB once.
+    /// Fuzz each target for ten minutes, and run the agent in other kernels under QEMU; downloads about 100 MB once.
     #[arg(long)]
     long: bool,
     /// Run this round of --long and nothing else; may be repeated.
@@ -32,6 +33,8 @@ pub(crate) enum Part {
     Ebpf,
     /// Prometheus' linter over both programs' metrics.
     Promtool,
+    /// The fuzz targets, which take minutes.
+    Fuzz,
 }
 
 impl Part {
@@ -39,14 +42,16 @@ impl Part {
         match self {
             Self::Ebpf => "ebpf",
             Self::Promtool => "promtool",
+            Self::Fuzz => "fuzz",
         }
     }
 
-    /// The integration tests that need it, as a nextest filter.
-    fn tests(self) -> &'static str {
+    /// The integration tests that need it, as a nextest filter; `None` of what is no such test.
+    fn tests(self) -> Option<&'static str> {
         match self {
-            Self::Ebpf => "kind(test) & (binary(ebpf) | test(ebpf))",
-            Self::Promtool => "kind(test) & test(promtool)",
+            Self::Ebpf => Some("kind(test) & (binary(ebpf) | test(ebpf))"),
+            Self::Promtool => Some("kind(test) & test(promtool)"),
+            Self::Fuzz => None,
         }
     }
 }
@@ -57,7 +62,8 @@ type Step = (&'static str, fn(&[Part]) -> Result<()>);
 const STEPS: &[Step] = &[
     ("prerequisites", prerequisites),
     ("format", |_| {
-        run_program(cargo().args(["fmt", "--all", "--check"]))
+        run_program(cargo().args(["fmt", "--all", "--check"]))?;
+        run_program(cargo().args(["fmt", "--manifest-path", "fuzz/Cargo.toml", "--check"]))
     }),
     ("eBPF build", ebpf_build),
     ("lints", |_| run_program(cargo().args(LINTS))),
@@ -82,13 +88,14 @@ const LINTS: &[&str] = &[
 pub(crate) fn run(args: &Args) -> Result<()> {
     let begin = Instant::now();
     let mut result = if args.only.is_empty() {
-        check_and_test(&args.without)?
+        check_and_test(args)?
     } else {
         Outcome::default()
     };
     if (args.long || !args.only.is_empty()) && result.failed == 0 {
         println!("== long rounds");
-        result += long::run(&args.only).context("step 'long rounds' of cargo xtask test")?;
+        result += long::run(&args.only, &args.without)
+            .context("step 'long rounds' of cargo xtask test")?;
     } else if args.long {
         println!("the long rounds are left out: something failed before");
     }
@@ -100,7 +107,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-fn check_and_test(without: &[Part]) -> Result<Outcome> {
+fn check_and_test(args: &Args) -> Result<Outcome> {
+    let without = &args.without;
     for part in without {
         println!("left out: {}", part.name());
     }
@@ -111,7 +119,14 @@ fn check_and_test(without: &[Part]) -> Result<Outcome> {
         println!("== {name}: done in {:.1} s", begin.elapsed().as_secs_f64());
     }
     println!("== tests");
-    nextest::run(without)
+    let mut result = nextest::run(without)?;
+    // One of the long rounds fuzzes for longer.
+    if !args.long && !without.contains(&Part::Fuzz) {
+        println!("== fuzz");
+        let fuzzed = fuzz::run(fuzz::SHORT).context("step 'fuzz' of cargo xtask test");
+        result += fuzzed.context("or leave it out with `--without fuzz`")?;
+    }
+    Ok(result)
 }
 
 fn prerequisites(without: &[Part]) -> Result<()> {
@@ -123,6 +138,9 @@ fn prerequisites(without: &[Part]) -> Result<()> {
     }
     if !without.contains(&Part::Ebpf) && !install::is_root() {
         bail!("the eBPF tests need root: run as root, or leave them out with `--without ebpf`");
+    }
+    if !without.contains(&Part::Fuzz) {
+        fuzz::prerequisites().context("or leave it out with `--without fuzz`")?;
     }
     nextest::install()
 }

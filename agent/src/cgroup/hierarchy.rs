@@ -101,7 +101,9 @@ impl Hierarchies {
         )
     }
 
-    fn from_mounts(mounts: &MountInfos) -> Self {
+    /// The first of each kind among the mounts.
+    #[must_use]
+    pub fn from_mounts(mounts: &MountInfos) -> Self {
         let find = |matches: &dyn Fn(&procfs_core::process::MountInfo) -> bool| {
             mounts
                 .0

@@ -26,21 +26,38 @@ enum Value {
 pub(super) fn merge(arguments: &[OsString], path: &Path) -> anyhow::Result<Vec<OsString>> {
     let text = std::fs::read_to_string(path)
         .with_context(|| format!("cannot read --config {}", path.display()))?;
-    let keys: BTreeMap<String, Value> = serde_saphyr::from_str(&text)
-        .map_err(|error| anyhow::anyhow!("--config {}: {error}", path.display()))?;
+    merge_text(arguments, &text)
+        .map_err(|error| anyhow::anyhow!("--config {}: {error:#}", path.display()))
+}
+
+/// The same of the file's text.
+///
+/// # Errors
+/// Where it is no YAML of keys and values; names the key where one is unknown.
+pub fn merge_text(arguments: &[OsString], text: &str) -> anyhow::Result<Vec<OsString>> {
+    let keys: BTreeMap<String, Value> =
+        serde_saphyr::from_str(text).map_err(|error| anyhow::anyhow!(in_one_line(&error)))?;
     let mut merged = arguments.to_vec();
     for (key, value) in keys {
         let known = Args::command()
             .get_arguments()
             .any(|arg| arg.get_long() == Some(&key));
         if !known || key == "config" {
-            bail!("--config {}: unknown key '{key}'", path.display());
+            bail!("unknown key '{}'", key.escape_debug());
         }
         if !is_set(arguments, &key) {
             merged.extend(flag(&key, value).map(OsString::from));
         }
     }
     Ok(merged)
+}
+
+/// The parser goes on with an excerpt of the file.
+fn in_one_line(error: &serde_saphyr::Error) -> String {
+    let text = error.to_string();
+    let first = text.lines().next().unwrap_or_default();
+    let first = first.strip_prefix("error: ").unwrap_or(first);
+    first.to_owned()
 }
 
 fn is_set(arguments: &[OsString], key: &str) -> bool {
@@ -101,11 +118,12 @@ mod tests {
                 .to_string()
                 .contains("unknown key 'intervall'")
         );
-        assert!(
-            merged("interval: [", &[])
-                .unwrap_err()
-                .to_string()
-                .contains("agent.yaml")
-        );
+        for text in ["interval: [", "a: b: c", "\"a\\nb\": 1"] {
+            let error = merged(text, &[]).unwrap_err().to_string();
+            assert!(
+                error.contains("agent.yaml") && !error.contains('\n'),
+                "{error}"
+            );
+        }
     }
 }

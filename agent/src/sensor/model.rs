@@ -11,7 +11,7 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use procfs_core::{CpuInfo, FromBufRead, FromRead};
+use procfs_core::{CpuInfo, FromBufRead};
 use wire::v1::Basis;
 
 use super::{IdleSource, Reading, Sensor, SensorError, Zone, awake_ns, boottime_ns};
@@ -86,14 +86,16 @@ impl Machine {
         let cpus =
             CpuInfo::from_buf_read(std::io::BufReader::new(open(&proc_root.join("cpuinfo"))?))
                 .map_err(|error| SensorError::Failed(format!("cannot parse cpuinfo: {error}")))?;
-        let memory = procfs_core::Meminfo::from_read(open(&proc_root.join("meminfo"))?)
-            .map_err(|error| SensorError::Failed(format!("cannot parse meminfo: {error}")))?;
+        let unread = |what: &str| SensorError::Failed(format!("cannot parse meminfo: {what}"));
+        let meminfo = std::io::read_to_string(open(&proc_root.join("meminfo"))?)
+            .map_err(|error| unread(&error.to_string()))?;
+        let memory = memory_bytes(&meminfo).ok_or_else(|| unread("no MemTotal in kB"))?;
         let field = |name| cpus.get_field(0, name).unwrap_or_default();
         let number = |name| field(name).parse().unwrap_or_default();
         Ok(Self {
             family: family_of(field("vendor_id"), number("cpu family"), number("model")),
             threads: cpus.num_cores().max(1) as u32,
-            memory_bytes: memory.mem_total,
+            memory_bytes: memory,
         })
     }
 
@@ -205,6 +207,16 @@ fn family_of(vendor: &str, cpu_family: u32, model: u32) -> Family {
     row.map_or(UNKNOWN, |(_, _, _, figures)| *figures)
 }
 
+/// All memory, from the text of `/proc/meminfo` (proc_meminfo(5)). procfs-core reads every line of it, and panics
+/// on some that are broken.
+#[must_use]
+pub fn memory_bytes(meminfo: &str) -> Option<u64> {
+    let mut lines = meminfo.lines();
+    let total = lines.find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let kilobytes = total.trim().strip_suffix("kB")?.trim_end();
+    kilobytes.parse::<u64>().ok()?.checked_mul(1024)
+}
+
 fn open(path: &Path) -> Result<File, SensorError> {
     File::open(path)
         .map_err(|error| SensorError::Failed(format!("cannot open {}: {error}", path.display())))
@@ -213,6 +225,22 @@ fn open(path: &Path) -> Result<File, SensorError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn memory_is_mem_total_whatever_else_is_there() {
+        let check = |text: &str, expected| assert_eq!(memory_bytes(text), expected, "{text}");
+        check(
+            "MemTotal:        2048 kB\nMemFree: 1 kB\n",
+            Some(2048 * 1024),
+        );
+        check(
+            "Odd: 18446744073709551615 \u{5fd}B\nMemTotal: 1 kB",
+            Some(1024),
+        );
+        check("MemTotal: 18446744073709551615 kB", None);
+        check("MemTotal: 1 MB", None);
+        check("", None);
+    }
 
     const MACHINE: Machine = Machine {
         family: family("test", 1.0, 3.0),

@@ -126,7 +126,8 @@ fn parent_of(directory: &Path) -> Option<PathBuf> {
 }
 
 /// Names a zone so that it is unique on the node, and says what it lies inside.
-fn name_zone(name: &str, parent: Option<&str>) -> Zone {
+#[must_use]
+pub fn name_zone(name: &str, parent: Option<&str>) -> Zone {
     let package = parent.unwrap_or(name).strip_prefix("package-");
     let number = package.and_then(|suffix| suffix.split('-').next()?.parse().ok());
     let (name, inside) = match (name, package) {

@@ -8,27 +8,33 @@ const VERSION: u32 = 1;
 
 /// The file's content.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Kept {
+pub struct Kept {
     version: u32,
     machine: Machine,
-    pub(super) zones: Vec<KeptZone>,
+    /// Figures by zone.
+    pub zones: Vec<KeptZone>,
 }
 
 /// Whose figures they are. Another machine's say nothing of this one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Machine {
-    pub(super) node: String,
+pub struct Machine {
+    /// Name of the node.
+    pub node: String,
     /// The CPU's model name; empty where it has none.
-    pub(super) cpu: String,
-    pub(super) threads: usize,
+    pub cpu: String,
+    /// CPUs, as the kernel counts them.
+    pub threads: usize,
 }
 
 /// One zone's figures.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct KeptZone {
-    pub(super) name: String,
-    pub(super) source: String,
-    pub(super) envelope: Envelope,
+pub struct KeptZone {
+    /// Name of the zone.
+    pub name: String,
+    /// Where it is read.
+    pub source: String,
+    /// What was learned of it.
+    pub envelope: Envelope,
 }
 
 /// What every version of the file says of itself.
@@ -46,12 +52,19 @@ impl Kept {
         }
     }
 
-    pub(super) fn to_json(&self) -> serde_json::Result<Vec<u8>> {
+    /// As it is written.
+    ///
+    /// # Errors
+    /// Where a figure has no form in JSON.
+    pub fn to_json(&self) -> serde_json::Result<Vec<u8>> {
         serde_json::to_vec(self)
     }
 
     /// The content, or why it is of no use on `machine`.
-    pub(super) fn from_json(bytes: &[u8], machine: &Machine) -> Result<Self, String> {
+    ///
+    /// # Errors
+    /// In words: broken, of another version or of another machine.
+    pub fn from_json(bytes: &[u8], machine: &Machine) -> Result<Self, String> {
         let broken = |error: serde_json::Error| format!("it is broken ({error})");
         let Head { version } = serde_json::from_slice(bytes).map_err(broken)?;
         if version != VERSION {

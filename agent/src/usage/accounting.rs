@@ -24,7 +24,7 @@ use crate::sensor::boottime_ns;
 
 mod busy;
 mod groups;
-mod processes;
+pub mod processes;
 
 /// See the module.
 #[derive(Debug)]

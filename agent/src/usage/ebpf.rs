@@ -3,7 +3,7 @@
 //! The kernel side (crate `agent-ebpf`) fills one of two hashes. A read begins a new window, has every
 //! online CPU leave the old one, and then empties the old window's hash, to which nobody writes any more.
 
-mod btf;
+pub mod btf;
 mod counters;
 mod error;
 mod flush;

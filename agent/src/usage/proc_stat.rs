@@ -28,7 +28,9 @@ impl BusyTime {
             .ok_or_else(|| fail(format!("{} has no line of all CPUs", path.display())))
     }
 
-    fn parse(text: &str) -> Option<Self> {
+    /// `None` where the text is no such file.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
         let all = text.lines().find_map(|line| line.strip_prefix("cpu "))?;
         let fields: Vec<u64> = all
             .split_whitespace()
@@ -43,7 +45,9 @@ impl BusyTime {
         };
         let cpus = text.lines().filter(is_cpu).count() as u32;
         Some(Self {
-            ticks: user + nice + system + irq + softirq,
+            ticks: [user, nice, system, irq, softirq]
+                .into_iter()
+                .fold(0, u64::saturating_add),
             cpus: cpus.max(1),
         })
     }
@@ -57,7 +61,7 @@ impl BusyTime {
     /// In nanoseconds of one CPU.
     #[must_use]
     pub fn ns(self) -> u64 {
-        self.ticks * tick_ns()
+        self.ticks.saturating_mul(tick_ns())
     }
 }
 
@@ -131,6 +135,9 @@ mod tests {
         assert_eq!((busy.ticks, busy.cpus), (163, 2));
         assert_eq!(BusyTime::parse("intr 5\n"), None);
         assert_eq!(BusyTime::parse("cpu  1 2\n"), None);
+        let most = u64::MAX;
+        let broken = BusyTime::parse(&format!("cpu  {most} {most} 1 0 0 0 0\n")).unwrap();
+        assert_eq!((broken.ns(), broken.cpus), (most, 1));
     }
 
     #[test]

@@ -110,7 +110,8 @@ fn refresh_old(app: &App) -> Result<(), AccessError> {
 }
 
 /// Of `Bearer SECRET`, or the password of `Basic`, which browsers ask people for.
-fn secret(headers: &HeaderMap) -> Option<String> {
+#[must_use]
+pub fn secret(headers: &HeaderMap) -> Option<String> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, rest) = value.split_once(' ')?;
     if scheme.eq_ignore_ascii_case("bearer") {

@@ -24,7 +24,7 @@ const MAX_LENGTH: SignedDuration = SignedDuration::from_hours(366 * 24);
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(crate) struct IntensityQuery {
+pub struct IntensityQuery {
     /// Grid, such as `FR`.
     zone: String,
     /// Start, inclusive (RFC 3339); a day before the end unless told otherwise.
@@ -82,7 +82,10 @@ pub(crate) async fn add(
 }
 
 /// The rules of every slot, and that its names can be kept.
-fn check(slot: &Slot) -> Result<(), String> {
+///
+/// # Errors
+/// In words, the first that it breaks.
+pub fn check(slot: &Slot) -> Result<(), String> {
     slot.validate().map_err(|fault| fault.to_string())?;
     name("intensity_zone", &slot.intensity_zone)?;
     name("source", &slot.source)?;

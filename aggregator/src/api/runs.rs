@@ -20,7 +20,7 @@ use crate::store::{RunFilter, RunSummary, StoreError};
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(crate) struct RunsQuery {
+pub struct RunsQuery {
     /// Only runs that ended at or after this time (RFC 3339).
     #[param(value_type = Option<String>, format = DateTime)]
     since: Option<Timestamp>,
@@ -48,7 +48,7 @@ const CUT: &str = "hxmlops-cut";
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(crate) struct ReportParameters {
+pub struct ReportParameters {
     /// How idle energy is shared out; `usage` unless told otherwise.
     #[serde(default)]
     #[param(value_type = Option<IdlePolicy>)]

@@ -22,7 +22,7 @@ const MAX_LENGTH: SignedDuration = SignedDuration::from_hours(25);
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(crate) struct SeriesQuery {
+pub struct SeriesQuery {
     /// What it is split by.
     by: SeriesBy,
     /// Start, inclusive (RFC 3339); an hour before the end unless told otherwise.

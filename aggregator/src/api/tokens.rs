@@ -44,7 +44,7 @@ pub struct MadeToken {
 
 /// Why a token was not made.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum NotMade {
+pub enum NotMade {
     /// What was asked for cannot be.
     #[error("{0}")]
     Invalid(String),
@@ -85,7 +85,11 @@ pub(crate) fn make(
     })
 }
 
-fn check(new: &NewToken, now: Timestamp) -> Result<(), NotMade> {
+/// Whether a token can be made so.
+///
+/// # Errors
+/// [`NotMade::Invalid`] says why not.
+pub fn check(new: &NewToken, now: Timestamp) -> Result<(), NotMade> {
     let invalid = |message: &str| Err(NotMade::Invalid(message.to_owned()));
     if new.expires.is_some_and(|expires| expires <= now) {
         return invalid("it would have expired already");

@@ -5,7 +5,7 @@
 //! finds it in `/proc` and follows its descendants. Neither needs a server or an agent to be there.
 
 mod cgroup;
-mod mounts;
+pub mod mounts;
 mod supervise;
 
 use std::ffi::OsString;

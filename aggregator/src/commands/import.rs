@@ -1,8 +1,8 @@
 //! `hxmlops import energy FILE` and `hxmlops import intensity FILE`: a file is read whole and checked
 //! before anything of it is sent.
 
-mod batches;
-mod energy_csv;
+pub mod batches;
+pub mod energy_csv;
 
 use std::collections::BTreeSet;
 use std::fs::File;

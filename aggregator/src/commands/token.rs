@@ -132,7 +132,11 @@ fn role(args: &CreateArgs) -> Result<Role, Usage> {
     }
 }
 
-fn expires(text: &str, now: Timestamp) -> anyhow::Result<Option<Timestamp>> {
+/// The end of a life as it is typed, counted from `now`; `None` for `never`.
+///
+/// # Errors
+/// Where it is no length of time, or lies after all times.
+pub fn expires(text: &str, now: Timestamp) -> anyhow::Result<Option<Timestamp>> {
     if text == "never" {
         return Ok(None);
     }

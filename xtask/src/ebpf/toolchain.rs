@@ -139,7 +139,7 @@ fn can_build(ask: impl Fn(&[&str]) -> Option<String>) -> bool {
 }
 
 /// Whether `rustc --version` is at least what the workspace asks for.
-fn is_new_enough(version: &str) -> bool {
+pub(crate) fn is_new_enough(version: &str) -> bool {
     let number = version.split_whitespace().nth(1).unwrap_or_default();
     parts(number) >= parts(env!("CARGO_PKG_RUST_VERSION"))
 }

@@ -1,5 +1,6 @@
-//! `cargo xtask test --long`: rounds in guests, which take minutes and downloads.
+//! `cargo xtask test --long`: rounds in guests, which take minutes and downloads, of chaos and of fuzzing.
 
+mod chaos;
 mod kernels;
 mod power_loss;
 mod rapl;
@@ -9,9 +10,9 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 
-use super::nextest::Outcome;
+use super::{Outcome, Part};
 use crate::guest::{self, Image, Kernel, Machine, Programs, Report, Series, ServerPrograms};
-use crate::{ebpf, workspace};
+use crate::{ebpf, fuzz, workspace};
 
 /// Debian's kernels of three releases. `rapl` runs in the second, whose headers our module is built against.
 const BULLSEYE: Series = Series {
@@ -39,6 +40,10 @@ pub(crate) enum Round {
     Rapl,
     /// The server in a guest whose power is taken away, again and again.
     PowerLoss,
+    /// The rounds in which everything is killed and cut, 500 times.
+    Chaos,
+    /// Each fuzz target for ten minutes.
+    Fuzz,
 }
 
 /// The programs that go into guests, each built when the first guest needs them.
@@ -100,22 +105,41 @@ const TRIALS: &[Trial] = &[
     },
 ];
 
-/// Runs the rounds named, or all; a line for each guest.
+/// Runs the rounds named, or all but those of the parts left out; a line for each guest and fuzz target.
 ///
 /// # Errors
-/// Where the guests cannot be made. A guest that fails is no error here.
-pub(crate) fn run(only: &[Round]) -> Result<Outcome> {
+/// Where the guests or the targets cannot be made. One that fails is no error here.
+pub(crate) fn run(only: &[Round], without: &[Part]) -> Result<Outcome> {
+    let is_wanted = |round| {
+        let is_left_out = round == Round::Fuzz && without.contains(&Part::Fuzz);
+        only.contains(&round) || (only.is_empty() && !is_left_out)
+    };
+    let mut outcome = Outcome::default();
+    let mut in_guests = TRIALS.iter().map(|trial| trial.round);
+    if in_guests.any(is_wanted) {
+        outcome += run_guests(&is_wanted)?;
+    }
+    if is_wanted(Round::Chaos) {
+        outcome += chaos::run();
+    }
+    if is_wanted(Round::Fuzz) {
+        fuzz::prerequisites()?;
+        outcome += fuzz::run(fuzz::LONG)?;
+    }
+    Ok(outcome)
+}
+
+fn run_guests(is_wanted: &dyn Fn(Round) -> bool) -> Result<Outcome> {
     guest::prerequisites()?;
-    if only.is_empty() || only.contains(&Round::Rapl) {
+    if is_wanted(Round::Rapl) {
         rapl::prerequisites()?;
     }
-    if only.is_empty() || only.contains(&Round::PowerLoss) {
+    if is_wanted(Round::PowerLoss) {
         power_loss::prerequisites()?;
     }
     let built = Built::default();
     let mut outcome = Outcome::default();
-    let is_wanted = |trial: &&Trial| only.is_empty() || only.contains(&trial.round);
-    for trial in TRIALS.iter().filter(is_wanted) {
+    for trial in TRIALS.iter().filter(|trial| is_wanted(trial.round)) {
         // Not being able to fetch one says nothing of the others.
         match trial.series.kernel() {
             Ok(kernel) if trial.passes(&kernel, &built) => outcome.passed += 1,
@@ -149,6 +173,8 @@ impl Round {
             Self::Kernels => "kernels",
             Self::Rapl => "rapl",
             Self::PowerLoss => "power-loss",
+            Self::Chaos => "chaos",
+            Self::Fuzz => "fuzz",
         }
     }
 }

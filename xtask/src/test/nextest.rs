@@ -96,7 +96,8 @@ fn nextest(without: &[Part]) -> Command {
 
 /// Everything but the tests of these parts; `None` for everything.
 fn filter(without: &[Part]) -> Option<String> {
-    let excluded = without.iter().map(|part| format!("not ({})", part.tests()));
+    let tests = without.iter().filter_map(|part| part.tests());
+    let excluded = tests.map(|tests| format!("not ({tests})"));
     let excluded: Vec<String> = excluded.collect();
     (!excluded.is_empty()).then(|| excluded.join(" & "))
 }
@@ -160,8 +161,9 @@ mod tests {
     #[test]
     fn only_the_tests_of_the_parts_left_out_are_left_out() {
         assert_eq!(filter(&[]), None);
+        assert_eq!(filter(&[Part::Fuzz]), None);
         assert_eq!(
-            filter(&[Part::Ebpf, Part::Promtool]).as_deref(),
+            filter(&[Part::Ebpf, Part::Fuzz, Part::Promtool]).as_deref(),
             Some(
                 "not (kind(test) & (binary(ebpf) | test(ebpf))) & not (kind(test) & test(promtool))"
             )

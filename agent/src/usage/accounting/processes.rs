@@ -87,13 +87,18 @@ impl Processes {
 /// The path that says most of a process: its owner's where one of its cgroups has one.
 fn cgroup_path(process: &Path) -> Option<Arc<str>> {
     let text = fs::read_to_string(process.join("cgroup")).ok()?;
+    path_in(&text).map(Arc::from)
+}
+
+/// The same of the text of `/proc/PID/cgroup`.
+#[must_use]
+pub fn path_in(text: &str) -> Option<&str> {
     let paths = || text.lines().filter_map(|line| line.splitn(3, ':').nth(2));
     let unified = || text.lines().find_map(|line| line.strip_prefix("0::"));
     paths()
         .find(|path| owner(path).is_some())
         .or_else(unified)
         .or_else(|| paths().next())
-        .map(Arc::from)
 }
 
 #[cfg(test)]

@@ -32,7 +32,11 @@ pub(super) fn v1_path(sys_root: &Path) -> Result<[u32; V1_STEPS], String> {
     path_in(&bytes)
 }
 
-fn path_in(bytes: &[u8]) -> Result<[u32; V1_STEPS], String> {
+/// The same of the content of the kernel's description.
+///
+/// # Errors
+/// What is missing.
+pub fn path_in(bytes: &[u8]) -> Result<[u32; V1_STEPS], String> {
     let btf = Btf::parse(bytes).ok_or("the kernel's BTF cannot be parsed")?;
     let (mut path, mut controller) = ([None; V1_STEPS], None);
     btf.each(|kind| match kind {
@@ -53,7 +57,10 @@ fn path_in(bytes: &[u8]) -> Result<[u32; V1_STEPS], String> {
         *offset = found.ok_or_else(|| format!("the kernel's BTF has no {of}.{name}"))?;
     }
     // An array of pointers, one per controller.
-    offsets[1] += controller * size_of::<u64>() as u32;
+    offsets[1] = controller
+        .checked_mul(size_of::<u64>() as u32)
+        .and_then(|place| offsets[1].checked_add(place))
+        .ok_or("the kernel's BTF gives the controller cpuacct an impossible number")?;
     Ok(offsets)
 }
 
@@ -180,6 +187,10 @@ mod tests {
             let error = path_in(bytes).unwrap_err();
             assert!(error.contains(expected), "{error}");
         }
+        let seed = "../fuzz/corpus/btf/controller-past-all-offsets";
+        let seed = Path::new(env!("CARGO_MANIFEST_DIR")).join(seed);
+        let error = path_in(&fs::read(seed).unwrap()).unwrap_err();
+        assert!(error.contains("impossible number"), "{error}");
         let error = v1_path(Path::new("/nowhere")).unwrap_err();
         assert!(error.contains("/nowhere/kernel/btf/vmlinux"), "{error}");
     }

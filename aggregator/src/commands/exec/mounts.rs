@@ -4,16 +4,17 @@ use std::path::PathBuf;
 
 /// One hierarchy in which a command gets a cgroup.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Hierarchy {
+pub struct Hierarchy {
     /// Where its root, or the part of it that is visible, is mounted.
-    pub(super) root: PathBuf,
+    pub root: PathBuf,
     /// The directory of the cgroup that this process is in.
-    pub(super) own: PathBuf,
+    pub own: PathBuf,
 }
 
 /// The unified hierarchy, and cpuacct's where cgroup v1 has one, from the texts of `/proc/self/mountinfo`
 /// and `/proc/self/cgroup`. Of several mounts of one hierarchy, the first.
-pub(super) fn hierarchies(mountinfo: &str, cgroup: &str) -> Vec<Hierarchy> {
+#[must_use]
+pub fn hierarchies(mountinfo: &str, cgroup: &str) -> Vec<Hierarchy> {
     [Kind::Unified, Kind::Cpuacct]
         .into_iter()
         .filter_map(|kind| {

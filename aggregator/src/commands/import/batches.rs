@@ -23,7 +23,7 @@ const ROWS_PER_BATCH: usize = 400;
 /// # Errors
 /// Where a batch would break a rule of the wire: rows of the same time, zone and labels that together are
 /// more than one sample may hold.
-pub(super) fn from_rows(rows: &[EnergyRow], content: &[u8]) -> Result<Vec<Batch>, wire::Invalid> {
+pub fn from_rows(rows: &[EnergyRow], content: &[u8]) -> Result<Vec<Batch>, wire::Invalid> {
     let mut sites: BTreeMap<&str, Vec<&EnergyRow>> = BTreeMap::new();
     for row in rows {
         sites.entry(&row.site).or_default().push(row);

@@ -19,7 +19,7 @@ const MAX_SITE_BYTES: usize = 200;
 
 /// One row.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct EnergyRow {
+pub struct EnergyRow {
     /// Start, inclusive; not before 1970.
     pub(super) start: Timestamp,
     /// End, exclusive; after the start, and at most 31 days.
@@ -31,7 +31,8 @@ pub(super) struct EnergyRow {
     pub(super) stage: String,
     /// Power zone; not empty.
     pub(super) zone: String,
-    pub(super) energy: Energy,
+    /// What was used.
+    pub energy: Energy,
     pub(super) modelled: bool,
 }
 
@@ -39,7 +40,7 @@ pub(super) struct EnergyRow {
 ///
 /// # Errors
 /// The first line that is wrong; then none of the file's rows counts.
-pub(super) fn parse(file: &str, content: &[u8]) -> Result<Vec<EnergyRow>, CsvError> {
+pub fn parse(file: &str, content: &[u8]) -> Result<Vec<EnergyRow>, CsvError> {
     let rows = csv_file::read(file, content, HEADER, parse_row)?;
     if rows.is_empty() {
         return Err(CsvError {

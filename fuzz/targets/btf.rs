@@ -1,0 +1,12 @@
+//! The kernel's description of its types.
+
+#![no_main]
+
+use agent::usage::ebpf::btf::path_in;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| {
+    if let Err(reason) = path_in(data) {
+        assert!(!reason.contains('\n'), "{reason}");
+    }
+});

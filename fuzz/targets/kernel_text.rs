@@ -1,0 +1,78 @@
+//! Text of /proc and /sys. A process chooses its own name; the rest is the kernel's, or a broken driver's.
+
+#![no_main]
+
+use agent::capability::{Capabilities, Capability};
+use agent::sensor::model::memory_bytes;
+use agent::sensor::powercap::name_zone;
+use agent::usage::proc_stat::{BusyTime, ProcessStat};
+use libfuzzer_sys::fuzz_target;
+use procfs_core::{CpuInfo, FromBufRead as _};
+
+fuzz_target!(|data: &[u8]| fuzz::one_of_text(
+    data,
+    &[
+        check_stat,
+        check_name,
+        check_busy,
+        check_status,
+        check_zone,
+        check_cpus,
+        check_memory
+    ]
+));
+
+fn check_stat(text: &str) {
+    if let Some(stat) = ProcessStat::parse(text) {
+        assert!(stat.comm.len() <= 15 && text.contains(&stat.comm));
+    }
+}
+
+/// Whatever a process is called, its numbers are read.
+fn check_name(name: &str) {
+    let text = format!("42 ({name}) S 1 2 3 4 5 6 7 8 9 10 250 50 7 3 20 0 1 0 9999 0 0");
+    let stat = ProcessStat::parse(&text).expect("only the name varies");
+    assert_eq!(stat.start_ticks, 9999);
+    assert!(name.starts_with(&stat.comm));
+}
+
+fn check_busy(text: &str) {
+    if let Some(busy) = BusyTime::parse(text) {
+        assert!(busy.cpus > 0 && busy.seconds() >= 0.0);
+    }
+}
+
+fn check_status(text: &str) {
+    if let Some(capabilities) = Capabilities::from_status(text) {
+        let has_all = capabilities.has(Capability::SysAdmin);
+        assert!(
+            !has_all
+                || capabilities
+                    .missing(&[Capability::Bpf, Capability::Perfmon])
+                    .is_empty()
+        );
+    }
+}
+
+/// Only packages and memory are ever added up.
+fn check_zone(text: &str) {
+    let (name, parent) = match text.split_once('\n') {
+        Some((name, parent)) => (name, Some(parent)),
+        None => (text, None),
+    };
+    let zone = name_zone(name, parent);
+    let is_additive = name == "dram" || (parent.is_none() && name.starts_with("package-"));
+    assert!(is_additive || !zone.parent.is_empty(), "{zone:?}");
+}
+
+fn check_cpus(text: &str) {
+    if let Ok(cpus) = CpuInfo::from_buf_read(text.as_bytes()) {
+        let _ = (cpus.num_cores(), cpus.get_field(0, "model name"));
+    }
+}
+
+fn check_memory(text: &str) {
+    if let Some(bytes) = memory_bytes(text) {
+        assert!(bytes % 1024 == 0 && text.contains("MemTotal:"));
+    }
+}

@@ -1,0 +1,62 @@
+//! The fuzz targets of `fuzz/`: built by cargo-fuzz, run one a core. Seeds are in `fuzz/corpus`; what a run finds is
+//! kept below target/fuzz, and the next one begins with it.
+
+mod run;
+mod toolchain;
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::install;
+use crate::run::{output, run as run_program};
+use crate::test::Outcome;
+use crate::workspace;
+
+use self::run::Target;
+
+/// How long each target runs in `cargo xtask test`.
+pub(crate) const SHORT: Duration = Duration::from_secs(60);
+/// How long with `--long`.
+pub(crate) const LONG: Duration = Duration::from_secs(600);
+
+const CARGO_FUZZ: &str = "cargo-fuzz";
+const VERSION: &str = "0.13.2";
+
+/// Installs what building the targets needs.
+///
+/// # Errors
+/// Where something is missing and cannot be installed.
+pub(crate) fn prerequisites() -> Result<()> {
+    // libFuzzer is C++.
+    install::debian_program("c++", "g++")?;
+    if workspace::tool(CARGO_FUZZ).is_some() {
+        return Ok(());
+    }
+    install::from_crates_io(CARGO_FUZZ, VERSION, |cargo| {
+        cargo.arg("--debug");
+    })
+}
+
+/// Builds all targets and runs each for so long; a line for each.
+///
+/// # Errors
+/// Where they do not build. A target that fails is no error here.
+pub(crate) fn run(each: Duration) -> Result<Outcome> {
+    let toolchain = toolchain::find();
+    println!("building the fuzz targets with {toolchain}");
+    run_program(
+        toolchain
+            .cargo_fuzz("build")
+            .arg("--target-dir")
+            .arg(directory()),
+    )?;
+    let programs = directory().join(toolchain.host()?).join("release");
+    let names = output(&mut toolchain.cargo_fuzz("list"))?;
+    let targets = names.lines().map(|name| Target::new(name, &programs));
+    run::all(targets.collect(), each)
+}
+
+fn directory() -> std::path::PathBuf {
+    workspace::target().join("fuzz")
+}
