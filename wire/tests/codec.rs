@@ -285,8 +285,11 @@ fn loss() -> Loss {
     }
 }
 
+/// What it breaks, and how.
+type BrokenLoss = (&'static str, fn(&mut Loss));
+
 fn check_losses() {
-    let rules: [(&'static str, fn(&mut Loss)); 8] = [
+    let rules: [BrokenLoss; 8] = [
         ("sequence", |loss| loss.sequence = 0),
         ("stream id", |loss| loss.stream_id.push(1)),
         ("reason", |loss| loss.reason = 0),
