@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
@@ -58,7 +58,7 @@ pub(super) fn run(kernel: &Kernel, built: &Built) -> Result<String> {
 fn finish(
     kernel: &Kernel,
     built: &Built,
-    disk: &PathBuf,
+    disk: &Path,
     acknowledged: &mut Acknowledged,
 ) -> Result<String> {
     let last = acknowledged
@@ -90,7 +90,7 @@ fn finish(
     ))
 }
 
-fn machine<'a>(kernel: &'a Kernel, disk: &'a PathBuf) -> Machine<'a> {
+fn machine<'a>(kernel: &'a Kernel, disk: &'a Path) -> Machine<'a> {
     Machine {
         name: "power-loss",
         kernel,
