@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tracing::info;
 use wire::Energy;
 use wire::limits::MAX_INTERVAL_NS;
-use wire::v1::{Interval, Workload, Zone, ZoneSample};
+use wire::v1::{Interval, Workload, WorkloadKind, Zone, ZoneSample};
 
 use crate::clock::Moment;
 use crate::idle::Origin;
@@ -15,19 +15,34 @@ use crate::run::{Record, ZoneRecord};
 use crate::sensor::Reading;
 use crate::spool::{Counter, Measured, Standing};
 
+/// Digits of a container's id that tell it from the others of a node.
+const SHORT_ID: usize = 12;
+
 /// One interval that ended at `end`.
 #[must_use]
 pub fn measured(zones: &[ZoneState], record: &Record, end: Moment) -> Measured {
     let workloads = record.parties.workloads();
     Measured {
-        workloads: workloads
-            .iter()
-            .map(|workload| Workload::clone(workload))
-            .collect(),
+        workloads: workloads.iter().map(|workload| named(workload)).collect(),
         zones: zones.iter().map(zone).collect(),
         interval: interval(record, workloads),
         end: standing(zones, end),
     }
+}
+
+/// A workload with what names it and no more. Of a container's id the first twelve digits do, as everybody cuts it;
+/// where the container's name is known, none: random digits cannot be packed, and would be most of a batch.
+fn named(workload: &Workload) -> Workload {
+    let mut named = workload.clone();
+    if named.kind() == WorkloadKind::Container {
+        let digits = if named.container.is_empty() {
+            SHORT_ID
+        } else {
+            0
+        };
+        named.container_id = named.container_id.chars().take(digits).collect();
+    }
+    named
 }
 
 /// How the counters stand, as far as was told of them.
@@ -284,6 +299,22 @@ mod tests {
             (later.outcome, later.energy.microjoules()),
             (Outcome::Sampled, 30_000_000)
         );
+    }
+
+    #[test]
+    fn a_container_is_told_by_its_name_or_by_twelve_digits() {
+        let told = |kind: WorkloadKind, container: &str| {
+            let workload = Workload {
+                kind: kind.into(),
+                container: container.to_owned(),
+                container_id: "0123456789abcdef".repeat(4),
+                ..Workload::default()
+            };
+            named(&workload).container_id
+        };
+        assert_eq!(told(WorkloadKind::Container, ""), "0123456789ab");
+        assert_eq!(told(WorkloadKind::Container, "main"), "");
+        assert_eq!(told(WorkloadKind::Exec, "").len(), 64);
     }
 
     #[test]

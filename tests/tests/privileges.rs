@@ -82,12 +82,12 @@ fn check_that_it_measures(user: u32, capabilities: &[&str]) -> anyhow::Result<()
 }
 
 #[test]
-fn as_root_with_two_capabilities_ebpf_and_rapl_work() -> anyhow::Result<()> {
+fn fault_12_as_root_with_two_capabilities_ebpf_and_rapl_work() -> anyhow::Result<()> {
     check_that_it_measures(ROOT, &["bpf", "perfmon"])
 }
 
 #[test]
-fn as_another_user_with_three_capabilities_ebpf_and_rapl_work() -> anyhow::Result<()> {
+fn fault_12_as_another_user_with_three_capabilities_ebpf_and_rapl_work() -> anyhow::Result<()> {
     check_that_it_measures(NOBODY, &["bpf", "perfmon", "dac_read_search"])
 }
 

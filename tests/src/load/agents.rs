@@ -167,7 +167,8 @@ impl Agent {
                 .join("-"),
             namespace: ["ml", "data", "web", "kube-system"][random.usize(..4)].to_owned(),
             pod: format!("{stage}-{}-{}", suffix(random, 9), suffix(random, 5)),
-            container_id: digits(random, 64),
+            // Where the name is known, agents leave the id out.
+            container_id: String::new(),
             container: "main".to_owned(),
             workflow: label("churn"),
             run: label(&self.run),

@@ -203,6 +203,49 @@ fn fault_21_thousands_of_forks_are_counted_and_so_is_what_comes_after_ebpf() {
     check_forks("ebpf");
 }
 
+/// Forks as fast as the machine can for a minute (`HXMLOPS_FORK_SECONDS`): all of their CPU time is counted, and
+/// none is lost.
+#[test]
+fn fault_21_a_minute_of_forks_loses_nothing_ebpf() {
+    let seconds = std::env::var("HXMLOPS_FORK_SECONDS").map_or(60, |text| text.parse().unwrap());
+    let mut site = Site::with(&[PACKAGE], &["--usage", "ebpf"]);
+    let run = named("f21-minute");
+    let storm = site.group(&run);
+    let script = "/bin/true; ".repeat(100);
+    let script = format!("n=0; while [ -d /proc/$PPID ]; do {script} n=$((n+100)); done");
+    let begun = std::time::Instant::now();
+    let mut shells: Vec<_> = (0..2).map(|_| storm.shell(&script).unwrap()).collect();
+    for shell in &mut shells {
+        shell.go().unwrap();
+    }
+    let forks = forks();
+    site.after_ticks(seconds);
+    let forks = self::forks() - forks;
+    let rate = forks as f64 / begun.elapsed().as_secs_f64();
+    drop(shells);
+    let text = site.after_ticks(3);
+    let share = pod_seconds(&text, &run) / (storm.cpu_ns().unwrap() as f64 / 1e9);
+    println!("{forks} forks, {rate:.0} a second: {share:.4} of their CPU time");
+    assert!(
+        (0.97..1.03).contains(&share),
+        "{share} of the forks' CPU time"
+    );
+    for mode in ["lost", "unaccounted"] {
+        let label = format!("mode=\"{mode}\"");
+        let seconds = metric_sum(&text, "hxmlops_agent_cpu_seconds_total", &[&label]);
+        assert_eq!(seconds, 0.0, "{mode}");
+    }
+}
+
+/// Processes and threads that this machine has started.
+fn forks() -> u64 {
+    let stat = fs::read_to_string("/proc/stat").unwrap();
+    let forks = stat
+        .lines()
+        .find_map(|line| line.strip_prefix("processes "));
+    forks.unwrap().trim().parse().unwrap()
+}
+
 fn check_forks(usage: &str) {
     let mut site = Site::with(&[PACKAGE], &["--usage", usage]);
     let runs = [

@@ -23,7 +23,7 @@ fn fault_22_a_machine_without_proc_modules_is_measured() {
 }
 
 #[test]
-fn fault_22_a_machine_without_rapl_gets_a_model_that_says_so() {
+fn fault_10_and_22_a_machine_without_rapl_gets_a_model_that_says_so() {
     let sys_root = tempfile::tempdir().unwrap();
     let agent = Running::start(
         "hxmlops-agent",
