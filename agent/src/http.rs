@@ -1,5 +1,7 @@
 //! /metrics, /healthz and /readyz.
 
+mod connections;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -13,6 +15,8 @@ use axum::routing::get;
 use crate::metrics::Metrics;
 use crate::sensor::boottime_ns;
 use crate::spool::Spool;
+
+pub use self::connections::{Bounded, MAX_CONNECTIONS};
 
 /// Whether the agent does its work.
 pub struct Health {

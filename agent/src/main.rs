@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use agent::clock::{Clock, Moment};
 use agent::config::Config;
-use agent::http::{Health, router};
+use agent::http::{Bounded, Health, router};
 use agent::metrics::Metrics;
 use agent::node::Node;
 use agent::run::Loop;
 use agent::spool::{Lock, Origin, Spool};
 use agent::state::IdleFile;
 use agent::uplink::Uplink;
-use agent::{batch, check, run};
+use agent::{batch, check, memory, run};
 use anyhow::Context;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -92,7 +92,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         let app = router(metrics.clone(), health.clone());
         let stop = shutdown.clone();
         tasks.spawn(async move {
-            axum::serve(listener, app)
+            axum::serve(Bounded::new(listener), app)
                 .with_graceful_shutdown(stop.cancelled_owned())
                 .await
         });
@@ -109,6 +109,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         });
     }
 
+    memory::give_back();
     let state = Loop {
         node,
         period: config.interval,
