@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::accuracy::interrupt::{Process, pause};
 use crate::cgroups::{Cgroup, Trees};
-use crate::powercap::Tree;
+use crate::chaos::Turning;
 use crate::{block_on, install_crypto, metric_sum, text};
 
 /// The agent's interval, as it is by default.
@@ -20,7 +20,6 @@ const INTERVAL_S: u64 = 5;
 /// Until the agent has its first figures, and what it learned at its start is behind it.
 const WARM_UP: Duration = Duration::from_secs(3 * INTERVAL_S);
 const SCRAPES: usize = 100;
-const RANGE_UJ: u64 = 262_143_328_850;
 
 /// What there is on the machine while the agent is measured.
 #[derive(Clone, Copy, Debug)]
@@ -40,7 +39,9 @@ pub struct Scene {
 }
 
 impl Scene {
-    fn name(&self) -> String {
+    /// What is special about it.
+    #[must_use]
+    pub fn name(&self) -> String {
         let Self {
             idle,
             busy,
@@ -90,7 +91,7 @@ pub fn measure(programs: &Path, scene: &Scene) -> anyhow::Result<Vec<Value>> {
     ])
 }
 
-/// A process in a cgroup that is named like containerd's.
+/// A process that does a little, in a cgroup that is named like containerd's.
 struct Container {
     _group: Cgroup,
     _process: Process,
@@ -104,7 +105,8 @@ impl Container {
         );
         let pod = format!("{:08x}-0000-4000-8000-{:012x}", std::process::id(), number);
         let group = Cgroup::new(&format!("kubepods/burstable/pod{pod}/{id}"))?;
-        let process = group.command(Path::new("sleep")).arg("86400").spawn()?;
+        let own = std::env::current_exe()?;
+        let process = group.command(&own).arg("wake").spawn()?;
         Ok(Self {
             _group: group,
             _process: Process(process),
@@ -172,7 +174,7 @@ pub fn wake() -> ! {
 }
 
 struct Agent {
-    _tree: Tree,
+    _turning: Turning,
     _data: tempfile::TempDir,
     _server: Process,
     process: Process,
@@ -182,10 +184,9 @@ struct Agent {
 
 impl Agent {
     fn start(programs: &Path, scene: &Scene) -> anyhow::Result<Self> {
-        let tree = Tree::new(&[
-            ("intel-rapl:0", "package-0", 1, RANGE_UJ),
-            ("intel-rapl:0:0", "dram", 1, RANGE_UJ),
-        ])?;
+        // Counters that go up, or nobody would have any energy.
+        let mut turning = Turning::new(1)?;
+        turning.turn();
         let data = tempfile::tempdir()?;
         let (server_port, port) = (free_port()?, free_port()?);
         let server = Command::new(programs.join("hxmlops"))
@@ -206,13 +207,13 @@ impl Agent {
             ])
             .args(["--interval", &format!("{INTERVAL_S}s"), "--power", "rapl"])
             .args(["--usage", scene.usage, "--metrics", scene.levels])
-            .args(["--sys-root", text(tree.root())])
+            .args(["--sys-root", text(turning.root())])
             .args(["--spool-dir", text(&data.path().join("spool"))])
             .stderr(Stdio::null())
             .spawn()
             .context("cannot run hxmlops-agent")?;
         Ok(Self {
-            _tree: tree,
+            _turning: turning,
             _data: data,
             _server: Process(server),
             process: Process(process),

@@ -1,4 +1,5 @@
-//! `agent-cost`: what the agent costs in several scenes, as JSON; see `e2e::agent_cost`.
+//! `agent-cost [scenes PART]`: what the agent costs in several scenes, or in those with this in their name, as JSON; see
+//! `e2e::agent_cost`.
 //! `agent-cost load IDLE BUSY`, `agent-cost wake`: its loads.
 
 use std::process::ExitCode;
@@ -75,7 +76,7 @@ fn main() -> ExitCode {
 fn start() -> anyhow::Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        [] => {}
+        [] | ["scenes", _] => {}
         ["wake"] => wake(),
         ["load", idle, busy] => return become_load(idle.parse()?, busy.parse()?),
         _ => anyhow::bail!("usage: agent-cost"),
@@ -84,8 +85,9 @@ fn start() -> anyhow::Result<()> {
     let own = std::env::current_exe()?;
     let programs = own.parent().context("a program lies in a folder")?;
     let mut rows = Vec::new();
-    for scene in &SCENES {
-        eprintln!("{scene:?}");
+    let part = args.get(1).map_or("", String::as_str);
+    for scene in SCENES.iter().filter(|scene| scene.name().contains(part)) {
+        eprintln!("{}", scene.name());
         rows.extend(measure(programs, scene)?);
     }
     println!("{}", serde_json::to_string(&rows)?);
