@@ -49,7 +49,7 @@ fn check(bytes: &[u8]) {
 }
 
 /// In each minute of an additive zone, workloads + system + idle = measured.
-fn check_minutes(batch: &Batch, rollup: &Rollup<'_>) {
+fn check_minutes(batch: &Batch, rollup: &Rollup) {
     for (&(minute, zone), sums) in &rollup.zones {
         if batch.zones[zone].parent.is_empty() {
             let shares = rollup
@@ -63,7 +63,7 @@ fn check_minutes(batch: &Batch, rollup: &Rollup<'_>) {
 }
 
 /// What was measured, and what each workload was given, is neither more nor less after the cut into minutes.
-fn check_wholes(batch: &Batch, rollup: &Rollup<'_>) {
+fn check_wholes(batch: &Batch, rollup: &Rollup) {
     for zone in 0..batch.zones.len() {
         let minutes = rollup.zones.iter().filter(|((_, of), _)| *of == zone);
         let after: u64 = minutes.map(|(_, sums)| sums.measured_uj).sum();
