@@ -15,7 +15,7 @@ pub const EVENTS: usize = 3;
 
 /// Name of the [`Settings`] in the object. Its number goes up with every change of a layout here: an object
 /// built before that does not have it, and is refused.
-pub const SETTINGS: &str = "SETTINGS_2";
+pub const SETTINGS: &str = "SETTINGS_3";
 
 /// Where tasks switch more often than this, one run of a task in so much time is counted and the others are
 /// not: reading three counters costs more than all the rest of a switch.
@@ -27,16 +27,25 @@ pub const EVENTS_EVERY_NS: u64 = 50_000;
 pub struct Settings {
     /// 1: the perf events of each CPU are in their maps and are to be read.
     pub count_events: u32,
-    /// 1: `v1_path` is known, and tasks are told apart by their v1 cgroup too.
+    /// 1: the offsets below are known, but for `v1_path`.
+    pub use_sets: u32,
+    /// 1: `v1_path` is known too, and tasks are told apart by their v1 cgroup.
     pub use_v1: u32,
-    /// Byte offsets on the way from a task to the id of its cgroup in one v1 hierarchy, each but the last
-    /// one of a pointer: `task_struct.cgroups`, `css_set.subsys[n]`, `cgroup_subsys_state.cgroup`,
-    /// `cgroup.kn`, `kernfs_node.id`. The first alone is followed at each switch.
+    /// Byte offset of a task's set of cgroups, one in each hierarchy: `task_struct.cgroups`, a pointer.
+    pub set: u32,
+    /// Byte offsets on the way from a set to the id of its cgroup in the unified hierarchy, each but the last one of
+    /// a pointer: `css_set.dfl_cgrp`, `cgroup.kn`, `kernfs_node.id`.
+    pub unified_path: [u32; UNIFIED_STEPS],
+    /// The same to that in one v1 hierarchy: `css_set.subsys[n]`, `cgroup_subsys_state.cgroup`, `cgroup.kn`,
+    /// `kernfs_node.id`.
     pub v1_path: [u32; V1_STEPS],
 }
 
+/// Steps of [`Settings::unified_path`].
+pub const UNIFIED_STEPS: usize = 3;
+
 /// Steps of [`Settings::v1_path`].
-pub const V1_STEPS: usize = 5;
+pub const V1_STEPS: usize = 4;
 
 /// What CPU time is counted by.
 #[repr(C)]
@@ -120,9 +129,9 @@ pub struct CpuSlot {
     pub events_ns: u64,
     /// 1: they are read at the next switch in any case.
     pub events_armed: u64,
-    /// The task that ran here when the last flush did, in the cgroup that it was in then; without a process
-    /// once another task has run.
-    pub running: TaskKey,
+    /// The set of cgroups of the task that runs here, as it was at its switch or at the last flush since; 0 where
+    /// that is not looked up.
+    pub set: u64,
 }
 
 impl CpuSlot {
@@ -144,11 +153,11 @@ pub const fn parity(window: u64) -> usize {
 }
 
 const _: () = {
-    assert!(size_of::<Settings>() == 28);
+    assert!(size_of::<Settings>() == 44);
     assert!(size_of::<TaskKey>() == 24);
     assert!(size_of::<TaskTime>() == 72);
     assert!(size_of::<CpuTime>() == 40);
-    assert!(size_of::<CpuSlot>() == 160);
+    assert!(size_of::<CpuSlot>() == 144);
 };
 
 #[cfg(test)]

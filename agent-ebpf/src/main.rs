@@ -17,11 +17,9 @@ mod cgroup;
 mod events;
 mod hash;
 
-use agent_ebpf::{CpuSlot, CpuTime, Settings, TaskKey, V1_STEPS, parity};
+use agent_ebpf::{CpuSlot, CpuTime, Settings, TaskKey, UNIFIED_STEPS, V1_STEPS, parity};
 use aya_ebpf::helpers::bpf_get_current_pid_tgid;
-use aya_ebpf::helpers::generated::{
-    bpf_get_current_cgroup_id, bpf_get_smp_processor_id, bpf_ktime_get_ns,
-};
+use aya_ebpf::helpers::generated::{bpf_get_smp_processor_id, bpf_ktime_get_ns};
 use aya_ebpf::macros::{map, raw_tracepoint};
 use aya_ebpf::maps::{Array, PerCpuArray};
 use aya_ebpf::programs::RawTracePointContext;
@@ -30,9 +28,12 @@ use self::events::Counted;
 
 /// Read-only data that the loader fills in; named after [`agent_ebpf::SETTINGS`].
 #[unsafe(no_mangle)]
-static SETTINGS_2: Settings = Settings {
+static SETTINGS_3: Settings = Settings {
     count_events: 0,
+    use_sets: 0,
     use_v1: 0,
+    set: 0,
+    unified_path: [0; UNIFIED_STEPS],
     v1_path: [0; V1_STEPS],
 };
 
@@ -48,10 +49,13 @@ static WINDOW: Array<u64> = Array::with_max_entries(1, 0);
 #[map]
 static SLOT: PerCpuArray<CpuSlot> = PerCpuArray::with_max_entries(1, 0);
 
+/// Where `sched_switch` has the task that runs next, in every kernel from 5.10.
+const NEXT: usize = 2;
+
 /// At a task switch the current task is still the one that stops running.
 #[raw_tracepoint(tracepoint = "sched_switch")]
-fn switch(_: RawTracePointContext) -> i32 {
-    account(false);
+fn switch(context: RawTracePointContext) -> i32 {
+    account(|| cgroup::set_of(context.arg(NEXT)));
     0
 }
 
@@ -59,7 +63,7 @@ fn switch(_: RawTracePointContext) -> i32 {
 /// another cgroup. It interrupts whatever runs, so that the current task is the one to charge.
 #[raw_tracepoint]
 fn flush(_: RawTracePointContext) -> i32 {
-    account(true);
+    account(cgroup::current_set);
     0
 }
 
@@ -72,8 +76,9 @@ fn exec(_: RawTracePointContext) -> i32 {
     0
 }
 
+/// Charges what ran up to now. `set` finds the set of cgroups of what runs from now on.
 #[inline(always)]
-fn account(goes_on: bool) {
+fn account(set: impl FnOnce() -> u64) {
     let (Some(window), Some(slot)) = (WINDOW.get(0), SLOT.get_ptr_mut(0)) else {
         return;
     };
@@ -88,12 +93,12 @@ fn account(goes_on: bool) {
         Counted::read(slot, now, now - last_switch_ns, slot.window != window)
     };
     if slot.window != 0 {
-        charge(slot, now, &counted, goes_on);
+        charge(slot, now, &counted);
     }
+    slot.set = set();
     if slot.window != window {
         slot.window = window;
         slot.package = package();
-        slot.running.package = slot.package as u32;
         slot.time[parity(window)] = CpuTime {
             start_ns: now,
             end_ns: now,
@@ -103,19 +108,8 @@ fn account(goes_on: bool) {
 }
 
 #[inline(always)]
-fn charge(slot: &mut CpuSlot, now: u64, counted: &Counted, goes_on: bool) {
-    let current = current_key(slot);
-    // A task that was moved since the last flush has only just been moved, where a flush follows each move.
-    let key = if slot.running.tgid == 0 {
-        current
-    } else {
-        slot.running
-    };
-    if goes_on {
-        slot.running = current;
-    } else {
-        slot.running.tgid = 0;
-    }
+fn charge(slot: &mut CpuSlot, now: u64, counted: &Counted) {
+    let key = current_key(slot);
     let window = slot.window;
     let time = &mut slot.time[parity(window)];
     let ran_ns = now - time.end_ns;
@@ -129,25 +123,20 @@ fn charge(slot: &mut CpuSlot, now: u64, counted: &Counted, goes_on: bool) {
     }
 }
 
-/// All 0 when this CPU is idle. No `Option`: of a `None` whose rest was never written, the verifiers of old
+/// Without a process when this CPU is idle. No `Option`: of a `None` whose rest was never written, the verifiers of old
 /// kernels refuse the copy.
 #[inline(always)]
 fn current_key(slot: &CpuSlot) -> TaskKey {
-    let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
-    if tgid == 0 {
-        return TaskKey {
-            tgid: 0,
-            package: 0,
-            cgroup_id: 0,
-            cgroup_set: 0,
-        };
-    }
-    TaskKey {
-        tgid,
+    let mut key = TaskKey {
+        tgid: (bpf_get_current_pid_tgid() >> 32) as u32,
         package: slot.package as u32,
-        cgroup_id: unsafe { bpf_get_current_cgroup_id() },
-        cgroup_set: cgroup::set(),
+        cgroup_id: 0,
+        cgroup_set: 0,
+    };
+    if key.tgid != 0 {
+        cgroup::put(&mut key, slot.set);
     }
+    key
 }
 
 /// As the agent knows it: asked once a window, so that a CPU that comes online later is put right.
@@ -160,7 +149,7 @@ fn package() -> u64 {
 /// One of the settings: the compiler must not take the values for those of the source.
 macro_rules! setting {
     ($name:ident) => {
-        unsafe { core::ptr::read_volatile(&raw const crate::SETTINGS_2.$name) }
+        unsafe { core::ptr::read_volatile(&raw const crate::SETTINGS_3.$name) }
     };
 }
 use setting;

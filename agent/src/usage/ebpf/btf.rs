@@ -1,18 +1,26 @@
-//! Where the running kernel keeps a task's v1 cgroup, read from the kernel's own description of its types
+//! Where the running kernel keeps a task's cgroups, read from the kernel's own description of its types
 //! (BTF, the kernel's Documentation/bpf/btf.rst). Aya resolves such offsets only for programs built with
 //! relocations, which rustc does not write.
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 
-use agent_ebpf::V1_STEPS;
+use agent_ebpf::{UNIFIED_STEPS, V1_STEPS};
 
 /// Below sysfs.
 const VMLINUX: &str = "kernel/btf/vmlinux";
 const MAGIC: u16 = 0xeb9f;
-/// Members on the way from a task to the id of its cgroup.
-const PATH: [(&str, &str); V1_STEPS] = [
-    ("task_struct", "cgroups"),
+/// A task's set of cgroups.
+const SET: Member = ("task_struct", "cgroups");
+/// Members on the way from a set to the id of its cgroup in the unified hierarchy.
+const UNIFIED: [Member; UNIFIED_STEPS] = [
+    ("css_set", "dfl_cgrp"),
+    ("cgroup", "kn"),
+    ("kernfs_node", "id"),
+];
+/// The same in a v1 hierarchy.
+const V1: [Member; V1_STEPS] = [
     ("css_set", "subsys"),
     ("cgroup_subsys_state", "cgroup"),
     ("cgroup", "kn"),
@@ -22,27 +30,43 @@ const PATH: [(&str, &str); V1_STEPS] = [
 const CONTROLLERS: &str = "cgroup_subsys_id";
 const CPUACCT: &str = "cpuacct_cgrp_id";
 
-/// Offsets for [`agent_ebpf::Settings::v1_path`].
+/// A structure and its member.
+type Member = (&'static str, &'static str);
+
+/// Offsets for [`agent_ebpf::Settings`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Offsets {
+    /// Of a task's set of cgroups.
+    pub set: u32,
+    /// From a set to the id of its cgroup in the unified hierarchy.
+    pub unified_path: [u32; UNIFIED_STEPS],
+    /// From a set to the id of its cgroup in the v1 hierarchy that accounts CPU time, or why there is no way.
+    pub v1_path: Result<[u32; V1_STEPS], String>,
+}
+
+/// Those of the running kernel.
 ///
 /// # Errors
 /// What is missing: the description itself, or a member.
-pub(super) fn v1_path(sys_root: &Path) -> Result<[u32; V1_STEPS], String> {
+pub(super) fn offsets(sys_root: &Path) -> Result<Offsets, String> {
     let path = sys_root.join(VMLINUX);
     let bytes = fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-    path_in(&bytes)
+    offsets_in(&bytes)
 }
 
 /// The same of the content of the kernel's description.
 ///
 /// # Errors
 /// What is missing.
-pub fn path_in(bytes: &[u8]) -> Result<[u32; V1_STEPS], String> {
+pub fn offsets_in(bytes: &[u8]) -> Result<Offsets, String> {
     let btf = Btf::parse(bytes).ok_or("the kernel's BTF cannot be parsed")?;
-    let (mut path, mut controller) = ([None; V1_STEPS], None);
+    let wanted = || [SET].into_iter().chain(UNIFIED).chain(V1);
+    let mut found: HashMap<Member, u32> = HashMap::new();
+    let mut controller = None;
     btf.each(|kind| match kind {
         Kind::Member { of, name, offset } => {
-            if let Some(step) = PATH.iter().position(|step| *step == (of, name)) {
-                path[step].get_or_insert(offset);
+            if let Some(member) = wanted().find(|member| *member == (of, name)) {
+                found.entry(member).or_insert(offset);
             }
         }
         Kind::Value { of, name, value } if (of, name) == (CONTROLLERS, CPUACCT) => {
@@ -51,15 +75,37 @@ pub fn path_in(bytes: &[u8]) -> Result<[u32; V1_STEPS], String> {
         Kind::Value { .. } => {}
     })
     .ok_or("the kernel's BTF ends in the middle of a type")?;
-    let controller = controller.ok_or("the kernel has no cgroup controller cpuacct")?;
-    let mut offsets = [0; V1_STEPS];
-    for ((offset, found), (of, name)) in offsets.iter_mut().zip(path).zip(PATH) {
-        *offset = found.ok_or_else(|| format!("the kernel's BTF has no {of}.{name}"))?;
+    let offset = |member: Member| {
+        let missing = || format!("the kernel's BTF has no {}.{}", member.0, member.1);
+        found.get(&member).copied().ok_or_else(missing)
+    };
+    Ok(Offsets {
+        set: offset(SET)?,
+        unified_path: all(UNIFIED, offset)?,
+        v1_path: v1_path(all(V1, offset)?, controller),
+    })
+}
+
+fn all<const N: usize>(
+    path: [Member; N],
+    offset: impl Fn(Member) -> Result<u32, String>,
+) -> Result<[u32; N], String> {
+    let mut offsets = [0; N];
+    for (place, member) in offsets.iter_mut().zip(path) {
+        *place = offset(member)?;
     }
-    // An array of pointers, one per controller.
-    offsets[1] = controller
+    Ok(offsets)
+}
+
+/// `css_set.subsys` is an array of pointers, one per controller.
+fn v1_path(
+    mut offsets: [u32; V1_STEPS],
+    controller: Option<u32>,
+) -> Result<[u32; V1_STEPS], String> {
+    let controller = controller.ok_or("the kernel has no cgroup controller cpuacct")?;
+    offsets[0] = controller
         .checked_mul(size_of::<u64>() as u32)
-        .and_then(|place| offsets[1].checked_add(place))
+        .and_then(|place| offsets[0].checked_add(place))
         .ok_or("the kernel's BTF gives the controller cpuacct an impossible number")?;
     Ok(offsets)
 }
@@ -171,9 +217,11 @@ mod tests {
 
     #[test]
     fn this_kernel_says_where_a_task_s_cgroup_is() {
-        let path = v1_path(Path::new("/sys")).unwrap();
+        let offsets = offsets(Path::new("/sys")).unwrap();
         // A task structure is large, and a cgroup's state begins with its cgroup.
-        assert!(path[0] > 0 && path[2] < 64, "{path:?}");
+        let v1_path = offsets.v1_path.clone().unwrap();
+        assert!(offsets.set > 64 && v1_path[1] < 64, "{offsets:?}");
+        assert_eq!(offsets.unified_path[1..], v1_path[2..]);
     }
 
     #[test]
@@ -184,14 +232,20 @@ mod tests {
             (&[0; 64], "cannot be parsed"),
             (&vmlinux[..1000], "cannot be parsed"),
         ] {
-            let error = path_in(bytes).unwrap_err();
+            let error = offsets_in(bytes).unwrap_err();
             assert!(error.contains(expected), "{error}");
         }
         let seed = "../fuzz/corpus/btf/controller-past-all-offsets";
         let seed = Path::new(env!("CARGO_MANIFEST_DIR")).join(seed);
-        let error = path_in(&fs::read(seed).unwrap()).unwrap_err();
-        assert!(error.contains("impossible number"), "{error}");
-        let error = v1_path(Path::new("/nowhere")).unwrap_err();
+        assert!(offsets_in(&fs::read(seed).unwrap()).is_err());
+        for (controller, expected) in [
+            (None, "no cgroup controller"),
+            (Some(u32::MAX), "impossible number"),
+        ] {
+            let error = v1_path([8; V1_STEPS], controller).unwrap_err();
+            assert!(error.contains(expected), "{error}");
+        }
+        let error = offsets(Path::new("/nowhere")).unwrap_err();
         assert!(error.contains("/nowhere/kernel/btf/vmlinux"), "{error}");
     }
 }

@@ -88,12 +88,7 @@ fn load_object(
         count_events: u32::from(counters.is_some()),
         ..Settings::default()
     };
-    if options.v1_cgroups {
-        match btf::v1_path(options.sys_root) {
-            Ok(path) => (settings.use_v1, settings.v1_path) = (1, path),
-            Err(reason) => notes.push(format!("v1 cgroups by /proc alone: {reason}")),
-        }
-    }
+    find_cgroups(options, &mut settings, &mut notes);
     let settings = FixedSettings(settings);
     let mut loader = EbpfLoader::new();
     // There is nothing to relocate.
@@ -143,6 +138,26 @@ fn load_object(
     let window = usage.window;
     usage.begin(window).map_err(other)?;
     Ok(usage)
+}
+
+/// Fills in where the kernel keeps a task's cgroups, or notes what is not known without it.
+fn find_cgroups(options: &Options<'_>, settings: &mut Settings, notes: &mut Vec<String>) {
+    let v1_path = match btf::offsets(options.sys_root) {
+        Ok(offsets) => {
+            settings.use_sets = 1;
+            (settings.set, settings.unified_path) = (offsets.set, offsets.unified_path);
+            offsets.v1_path
+        }
+        Err(reason) => {
+            notes.push(format!("a run is its cgroup's at its end: {reason}"));
+            Err(reason)
+        }
+    };
+    match v1_path {
+        _ if !options.v1_cgroups => {}
+        Ok(path) => (settings.use_v1, settings.v1_path) = (1, path),
+        Err(reason) => notes.push(format!("v1 cgroups by /proc alone: {reason}")),
+    }
 }
 
 fn attach(programs: &mut Ebpf) -> Result<(), LoadError> {
