@@ -1,23 +1,14 @@
 //! A task's cgroups beyond what a helper tells of the current one: as they were when its run began, and in a v1
 //! hierarchy.
 
-use agent_ebpf::{TaskKey, V1_STEPS};
+use agent_ebpf::{CpuSlot, TaskKey, V1_STEPS};
 use aya_ebpf::helpers::generated::{
     bpf_get_current_cgroup_id, bpf_get_current_task, bpf_probe_read_kernel,
 };
 
 use crate::setting;
 
-/// The current task's set of cgroups; 0 where it is not looked up or cannot be read.
-#[inline(always)]
-pub(crate) fn current_set() -> u64 {
-    if setting!(use_sets) == 0 {
-        return 0;
-    }
-    set_of(unsafe { bpf_get_current_task() })
-}
-
-/// A task's set of cgroups; 0 as above.
+/// A task's set of cgroups; 0 where it is not looked up or cannot be read.
 #[inline(always)]
 pub(crate) fn set_of(task: u64) -> u64 {
     if setting!(use_sets) == 0 {
@@ -26,17 +17,19 @@ pub(crate) fn set_of(task: u64) -> u64 {
     read(task, setting!(set)).unwrap_or(0)
 }
 
-/// Puts the current task's cgroups into a key, as they were when its run began with the set `began`: one that was
-/// moved since has only just been moved, where a flush follows each move.
+/// Puts the current task's cgroups into a key, as they were when its run began: one that was moved since has only
+/// just been moved, where a flush follows each move.
 #[inline(always)]
-pub(crate) fn put(key: &mut TaskKey, began: u64) {
-    let set = current_set();
-    let was_moved = began != 0 && began != set;
-    let began = if began == 0 { set } else { began };
+pub(crate) fn put(key: &mut TaskKey, slot: &CpuSlot) {
+    let task = unsafe { bpf_get_current_task() };
+    let set = set_of(task);
+    // Some switches are not told (three of a thousand were seen): what was noted is of another task then.
+    let is_noted = slot.task == task && slot.set != 0;
+    let began = if is_noted { slot.set } else { set };
     if setting!(use_v1) != 0 {
         key.cgroup_set = began;
     }
-    if was_moved {
+    if began != set {
         let [cgroup, node, id] = setting!(unified_path);
         key.cgroup_id = step(step(step(began, cgroup), node), id);
     }

@@ -129,8 +129,9 @@ pub struct CpuSlot {
     pub events_ns: u64,
     /// 1: they are read at the next switch in any case.
     pub events_armed: u64,
-    /// The set of cgroups of the task that runs here, as it was at its switch or at the last flush since; 0 where
-    /// that is not looked up.
+    /// The task that runs here, by its address in the kernel, as it was told at the last switch or flush.
+    pub task: u64,
+    /// Its set of cgroups as it was then; 0 where that is not looked up.
     pub set: u64,
 }
 
@@ -157,7 +158,7 @@ const _: () = {
     assert!(size_of::<TaskKey>() == 24);
     assert!(size_of::<TaskTime>() == 72);
     assert!(size_of::<CpuTime>() == 40);
-    assert!(size_of::<CpuSlot>() == 144);
+    assert!(size_of::<CpuSlot>() == 152);
 };
 
 #[cfg(test)]

@@ -19,7 +19,9 @@ mod hash;
 
 use agent_ebpf::{CpuSlot, CpuTime, Settings, TaskKey, UNIFIED_STEPS, V1_STEPS, parity};
 use aya_ebpf::helpers::bpf_get_current_pid_tgid;
-use aya_ebpf::helpers::generated::{bpf_get_smp_processor_id, bpf_ktime_get_ns};
+use aya_ebpf::helpers::generated::{
+    bpf_get_current_task, bpf_get_smp_processor_id, bpf_ktime_get_ns,
+};
 use aya_ebpf::macros::{map, raw_tracepoint};
 use aya_ebpf::maps::{Array, PerCpuArray};
 use aya_ebpf::programs::RawTracePointContext;
@@ -55,7 +57,7 @@ const NEXT: usize = 2;
 /// At a task switch the current task is still the one that stops running.
 #[raw_tracepoint(tracepoint = "sched_switch")]
 fn switch(context: RawTracePointContext) -> i32 {
-    account(|| cgroup::set_of(context.arg(NEXT)));
+    account(|| context.arg(NEXT));
     0
 }
 
@@ -63,7 +65,7 @@ fn switch(context: RawTracePointContext) -> i32 {
 /// another cgroup. It interrupts whatever runs, so that the current task is the one to charge.
 #[raw_tracepoint]
 fn flush(_: RawTracePointContext) -> i32 {
-    account(cgroup::current_set);
+    account(|| unsafe { bpf_get_current_task() });
     0
 }
 
@@ -76,9 +78,9 @@ fn exec(_: RawTracePointContext) -> i32 {
     0
 }
 
-/// Charges what ran up to now. `set` finds the set of cgroups of what runs from now on.
+/// Charges what ran up to now. `goes_on` is the task that runs from now on.
 #[inline(always)]
-fn account(set: impl FnOnce() -> u64) {
+fn account(goes_on: impl FnOnce() -> u64) {
     let (Some(window), Some(slot)) = (WINDOW.get(0), SLOT.get_ptr_mut(0)) else {
         return;
     };
@@ -95,7 +97,8 @@ fn account(set: impl FnOnce() -> u64) {
     if slot.window != 0 {
         charge(slot, now, &counted);
     }
-    slot.set = set();
+    slot.task = goes_on();
+    slot.set = cgroup::set_of(slot.task);
     if slot.window != window {
         slot.window = window;
         slot.package = package();
@@ -134,7 +137,7 @@ fn current_key(slot: &CpuSlot) -> TaskKey {
         cgroup_set: 0,
     };
     if key.tgid != 0 {
-        cgroup::put(&mut key, slot.set);
+        cgroup::put(&mut key, slot);
     }
     key
 }
