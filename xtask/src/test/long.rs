@@ -1,7 +1,7 @@
 //! `cargo xtask test --long`: rounds in guests, which take minutes and downloads, of chaos and of fuzzing.
 
-mod chaos;
 mod kernels;
+mod longer;
 mod power_loss;
 mod rapl;
 
@@ -42,6 +42,8 @@ pub(crate) enum Round {
     PowerLoss,
     /// The rounds in which everything is killed and cut, 500 times.
     Chaos,
+    /// Forks as fast as the machine can, for ten minutes.
+    Forks,
     /// Each fuzz target for ten minutes.
     Fuzz,
 }
@@ -119,8 +121,11 @@ pub(crate) fn run(only: &[Round], without: &[Part]) -> Result<Outcome> {
     if in_guests.any(is_wanted) {
         outcome += run_guests(&is_wanted)?;
     }
-    if is_wanted(Round::Chaos) {
-        outcome += chaos::run();
+    for longer in longer::TESTS
+        .iter()
+        .filter(|longer| is_wanted(longer.round))
+    {
+        outcome += longer.run();
     }
     if is_wanted(Round::Fuzz) {
         fuzz::prerequisites()?;
@@ -174,6 +179,7 @@ impl Round {
             Self::Rapl => "rapl",
             Self::PowerLoss => "power-loss",
             Self::Chaos => "chaos",
+            Self::Forks => "forks",
             Self::Fuzz => "fuzz",
         }
     }
