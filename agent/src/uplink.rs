@@ -4,16 +4,16 @@
 //! times that it may choose itself (`Retry-After`).
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, RETRY_AFTER};
-use reqwest::{Client, StatusCode, Url};
+use reqwest::{StatusCode, Url};
 use rustix::rand::{GetRandomFlags, getrandom};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use self::access::Token;
+use self::access::{Renewed, Token};
 use crate::causes::with_causes;
 use crate::spool::{Outgoing, Spool};
 
@@ -43,7 +43,7 @@ pub struct Counts {
 
 /// The way to one aggregator.
 pub struct Uplink {
-    client: Client,
+    client: Mutex<Renewed>,
     url: Url,
     token: Option<Mutex<Token>>,
     spool: Arc<Spool>,
@@ -69,7 +69,7 @@ impl Uplink {
         let base = url.path().trim_end_matches('/').to_owned();
         url.set_path(&format!("{base}/v1/batches"));
         Ok(Self {
-            client: access.client()?,
+            client: Mutex::new(Renewed::open(access)?),
             url,
             token: Token::open(access)?.map(Mutex::new),
             spool,
@@ -158,14 +158,13 @@ impl Uplink {
     }
 
     async fn post(&self, bytes: Vec<u8>) -> Answer {
-        let mut request = self
-            .client
+        let client = lock(&self.client).client();
+        let mut request = client
             .post(self.url.clone())
             .header(CONTENT_TYPE, wire::CONTENT_TYPE)
             .header(CONTENT_ENCODING, wire::CONTENT_ENCODING);
         if let Some(token) = &self.token {
-            let mut token = token.lock().unwrap_or_else(PoisonError::into_inner);
-            request = request.header(AUTHORIZATION, token.header());
+            request = request.header(AUTHORIZATION, lock(token).header());
         }
         match request.body(bytes).send().await {
             Ok(response) if response.status() == StatusCode::OK => Answer::Acknowledged,
@@ -203,6 +202,10 @@ impl Uplink {
             .fetch_add(energy.microjoules(), Relaxed);
         warn!("stopped with {batches} batches undelivered; {energy} did not reach the ledger");
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The aggregator will never take it. Where it is the address or the rights that are wrong, somebody may yet

@@ -3,17 +3,18 @@
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use e2e::powercap::Tree;
 use e2e::{Running, get, metric_sum, output, poll, success, text};
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use serde_json::Value;
 
 const JOULE: u64 = 1_000_000;
 const RANGE: u64 = 262_143_328_850;
 
 struct Site {
+    authority: Authority,
     directory: tempfile::TempDir,
     powercap: Tree,
     server: Running,
@@ -23,12 +24,9 @@ impl Site {
     fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let path = |name: &str| directory.path().join(name);
-        sign(&path("ca.pem"), &path("cert.pem"), &path("key.pem"));
-        sign(
-            &path("other-ca.pem"),
-            &path("other-cert.pem"),
-            &path("other-key.pem"),
-        );
+        let authority = Authority::new(&path("ca.pem"));
+        authority.sign(&path("cert.pem"), &path("key.pem"), &[]);
+        Authority::new(&path("other-ca.pem"));
         let data = path("ledger");
         let token = |name: &str, role: &[&str]| {
             let make = ["token", "create", "--data-dir", text(&data), "--role"];
@@ -37,18 +35,20 @@ impl Site {
         };
         token("admin.token", &["admin"]);
         token("node-1.token", &["ingest", "--node", "node-1"]);
-        let (cert, key) = (path("cert.pem"), path("key.pem"));
+        let (cert, key, ca) = (path("cert.pem"), path("key.pem"), path("ca.pem"));
         let args = [
             ["--listen", "127.0.0.1:0"],
             ["--data-dir", text(&data)],
             ["--tls-cert", text(&cert)],
             ["--tls-key", text(&key)],
+            ["--client-ca", text(&ca)],
         ];
         let args = [&["serve"], args.as_flattened()].concat();
         let server = Running::start("hxmlops", &args).unwrap();
         assert!(server.url().starts_with("https://"), "{}", server.url());
         Self {
             powercap: Tree::new(&[("intel-rapl:0", "package-0", 0, RANGE)]).unwrap(),
+            authority,
             directory,
             server,
         }
@@ -59,11 +59,14 @@ impl Site {
     }
 
     fn agent(&self, node: &str, ca: &str, token: &str) -> Running {
-        let (ca, token, spool) = (self.path(ca), self.path(token), self.path(node));
+        self.agent_with(node, ca, &["--token-file", &self.path(token)])
+    }
+
+    fn agent_with(&self, node: &str, ca: &str, flags: &[&str]) -> Running {
+        let (ca, spool) = (self.path(ca), self.path(node));
         let args = [
             ["--aggregator-url", self.server.url()],
             ["--ca-file", &ca],
-            ["--token-file", &token],
             ["--spool-dir", &spool],
             ["--sys-root", text(self.powercap.root())],
             ["--power", "rapl"],
@@ -72,7 +75,7 @@ impl Site {
             ["--interval", "1s"],
             ["--listen", "127.0.0.1:0"],
         ];
-        Running::start("hxmlops-agent", args.as_flattened()).unwrap()
+        Running::start("hxmlops-agent", &[args.as_flattened(), flags].concat()).unwrap()
     }
 
     /// What somebody with these flags is told of the runs.
@@ -94,17 +97,40 @@ impl Site {
     }
 }
 
-/// An authority's certificate, and one that it signs for this machine.
-fn sign(ca: &Path, cert: &PathBuf, key: &PathBuf) {
-    let mut params = CertificateParams::default();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let ca_key = KeyPair::generate().unwrap();
-    fs::write(ca, params.self_signed(&ca_key).unwrap().pem()).unwrap();
-    let issuer = Issuer::new(params, ca_key);
-    let own_key = KeyPair::generate().unwrap();
-    let own = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
-    fs::write(cert, own.signed_by(&own_key, &issuer).unwrap().pem()).unwrap();
-    fs::write(key, own_key.serialize_pem()).unwrap();
+/// Who signs.
+struct Authority(Issuer<'static, KeyPair>);
+
+impl Authority {
+    /// With its own certificate in a file.
+    fn new(ca: &Path) -> Self {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().unwrap();
+        fs::write(ca, params.self_signed(&key).unwrap().pem()).unwrap();
+        Self(Issuer::new(params, key))
+    }
+
+    /// A certificate of this machine and its key, into two files.
+    fn sign(&self, cert: &Path, key: &Path, subject: &[(DnType, &str)]) {
+        let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+        for (field, value) in subject {
+            params.distinguished_name.push(field.clone(), *value);
+        }
+        let own_key = KeyPair::generate().unwrap();
+        fs::write(key, own_key.serialize_pem()).unwrap();
+        fs::write(cert, params.signed_by(&own_key, &self.0).unwrap().pem()).unwrap();
+    }
+}
+
+/// Once the server has refused what the agent has, and the agent keeps it.
+fn wait_until_refused(agent: &Running) {
+    let refused = poll("a refusal", || {
+        let (_, metrics) = get(&format!("{}/metrics", agent.url()))?;
+        let retries = metric_sum(&metrics, "hxmlops_agent_batch_retries_total", &[]);
+        Ok((retries > 0.0).then_some(metrics))
+    });
+    let dropped = metric_sum(&refused.unwrap(), "hxmlops_agent_dropped_joules_total", &[]);
+    assert_eq!(dropped, 0.0);
 }
 
 #[test]
@@ -157,16 +183,7 @@ fn fault_12_an_aggregator_that_is_not_verified_gets_nothing() {
 fn a_token_of_another_node_waits_for_the_right_one() {
     let site = Site::new();
     let agent = site.agent("node-2", "ca.pem", "node-1.token");
-    let refused = poll("a refusal", || {
-        let (_, metrics) = get(&format!("{}/metrics", agent.url()))?;
-        let retries = metric_sum(&metrics, "hxmlops_agent_batch_retries_total", &[]);
-        Ok((retries > 0.0).then_some(metrics))
-    });
-    let refused = refused.unwrap();
-    assert_eq!(
-        metric_sum(&refused, "hxmlops_agent_dropped_joules_total", &[]),
-        0.0
-    );
+    wait_until_refused(&agent);
     assert_eq!(site.measured(), None);
     let make = ["token", "create", "--data-dir", &site.path("ledger")];
     let role = ["--role", "ingest", "--node", "node-2"];
@@ -176,4 +193,27 @@ fn a_token_of_another_node_waits_for_the_right_one() {
     site.powercap.set("intel-rapl:0", 7 * JOULE).unwrap();
     agent.stop().unwrap();
     assert_eq!(site.measured(), Some(7 * JOULE));
+}
+
+#[test]
+fn a_certificate_is_as_good_as_a_token_and_may_be_renewed() {
+    let site = Site::new();
+    let (cert, key) = (site.path("agent-cert.pem"), site.path("agent-key.pem"));
+    let renew = |organisation: &str| {
+        let subject = [
+            (DnType::OrganizationName, organisation),
+            (DnType::CommonName, "node-1"),
+        ];
+        site.authority
+            .sign(Path::new(&cert), Path::new(&key), &subject);
+    };
+    renew("hxmlops:read");
+    let flags = ["--client-cert", &cert, "--client-key", &key];
+    let agent = site.agent_with("node-1", "ca.pem", &flags);
+    site.powercap.set("intel-rapl:0", 40 * JOULE).unwrap();
+    wait_until_refused(&agent);
+    assert_eq!(site.measured(), None);
+    renew("hxmlops:ingest");
+    agent.stop().unwrap();
+    assert_eq!(site.measured(), Some(40 * JOULE));
 }

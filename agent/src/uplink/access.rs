@@ -3,7 +3,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, bail, ensure};
 use reqwest::header::HeaderValue;
@@ -52,11 +52,18 @@ impl Access {
         self.client().map(drop)
     }
 
+    fn changed(&self) -> Vec<Option<SystemTime>> {
+        let pair = self.client_cert.iter().flat_map(|(cert, key)| [cert, key]);
+        let files = self.ca_file.iter().chain(pair);
+        let changed = |path: &PathBuf| std::fs::metadata(path)?.modified();
+        files.map(|path| changed(path).ok()).collect()
+    }
+
     /// The client for it.
     ///
     /// # Errors
     /// Names the file that cannot be used.
-    pub(super) fn client(&self) -> anyhow::Result<Client> {
+    fn client(&self) -> anyhow::Result<Client> {
         // Fails only where this was done before.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut client = Client::builder()
@@ -87,6 +94,42 @@ impl Access {
             client = client.identity(identity?);
         }
         client.build().context("no HTTP client can be made")
+    }
+}
+
+/// The client, made anew when the files of its certificates change, as mounted secrets do.
+#[derive(Debug)]
+pub(super) struct Renewed {
+    access: Access,
+    client: Client,
+    /// When each file was last changed, as it was seen.
+    seen: Vec<Option<SystemTime>>,
+}
+
+impl Renewed {
+    /// For the aggregator that `access` names.
+    ///
+    /// # Errors
+    /// Names the file that cannot be used.
+    pub(super) fn open(access: &Access) -> anyhow::Result<Self> {
+        Ok(Self {
+            seen: access.changed(),
+            client: access.client()?,
+            access: access.clone(),
+        })
+    }
+
+    /// The client as it is to be now; as it was where the files cannot be used, which is told once.
+    pub(super) fn client(&mut self) -> Client {
+        let changed = self.access.changed();
+        if changed != self.seen {
+            self.seen = changed;
+            match self.access.client() {
+                Ok(client) => self.client = client,
+                Err(error) => warn!("{error:#}; the certificates that were read before are used"),
+            }
+        }
+        self.client.clone()
     }
 }
 
