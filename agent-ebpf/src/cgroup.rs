@@ -1,7 +1,7 @@
 //! A task's cgroups beyond what a helper tells of the current one: as they were when its run began, and in a v1
 //! hierarchy.
 
-use agent_ebpf::{CpuSlot, TaskKey, V1_STEPS};
+use agent_ebpf::{CpuSlot, V1_STEPS};
 use aya_ebpf::helpers::generated::{
     bpf_get_current_cgroup_id, bpf_get_current_task, bpf_probe_read_kernel,
 };
@@ -17,24 +17,30 @@ pub(crate) fn set_of(task: u64) -> u64 {
     read(task, setting!(set)).unwrap_or(0)
 }
 
-/// Puts the current task's cgroups into a key, as they were when its run began: one that was moved since has only
-/// just been moved, where a flush follows each move.
+/// The set of cgroups that what runs here is charged by: its own, and at a flush the one that its run began with. A
+/// flush follows each move: who was moved by others has run in its old cgroups until then, and who moves itself and
+/// ends before is in its new ones. 0 where neither is needed or known.
 #[inline(always)]
-pub(crate) fn put(key: &mut TaskKey, slot: &CpuSlot) {
+pub(crate) fn charged_set(slot: &CpuSlot, is_flush: bool) -> u64 {
+    if !is_flush && setting!(use_v1) == 0 {
+        return 0;
+    }
     let task = unsafe { bpf_get_current_task() };
-    let set = set_of(task);
     // Some switches are not told (three of a thousand were seen): what was noted is of another task then.
-    let is_noted = slot.task == task && slot.set != 0;
-    let began = if is_noted { slot.set } else { set };
-    if setting!(use_v1) != 0 {
-        key.cgroup_set = began;
+    if is_flush && slot.task == task && slot.set != 0 {
+        slot.set
+    } else {
+        set_of(task)
     }
-    if began != set {
-        let [cgroup, node, id] = setting!(unified_path);
-        key.cgroup_id = step(step(step(began, cgroup), node), id);
-    }
-    if key.cgroup_id == 0 {
-        key.cgroup_id = unsafe { bpf_get_current_cgroup_id() };
+}
+
+/// Id of a set's cgroup in the unified hierarchy; the current task's where the set does not tell.
+#[inline(always)]
+pub(crate) fn unified_id(set: u64) -> u64 {
+    let [cgroup, node, id] = setting!(unified_path);
+    match step(step(step(set, cgroup), node), id) {
+        0 => unsafe { bpf_get_current_cgroup_id() },
+        id => id,
     }
 }
 

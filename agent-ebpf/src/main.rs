@@ -20,7 +20,7 @@ mod hash;
 use agent_ebpf::{CpuSlot, CpuTime, Settings, TaskKey, UNIFIED_STEPS, V1_STEPS, parity};
 use aya_ebpf::helpers::bpf_get_current_pid_tgid;
 use aya_ebpf::helpers::generated::{
-    bpf_get_current_task, bpf_get_smp_processor_id, bpf_ktime_get_ns,
+    bpf_get_current_cgroup_id, bpf_get_current_task, bpf_get_smp_processor_id, bpf_ktime_get_ns,
 };
 use aya_ebpf::macros::{map, raw_tracepoint};
 use aya_ebpf::maps::{Array, PerCpuArray};
@@ -57,7 +57,7 @@ const NEXT: usize = 2;
 /// At a task switch the current task is still the one that stops running.
 #[raw_tracepoint(tracepoint = "sched_switch")]
 fn switch(context: RawTracePointContext) -> i32 {
-    account(|| context.arg(NEXT));
+    account(false, || context.arg(NEXT));
     0
 }
 
@@ -65,7 +65,7 @@ fn switch(context: RawTracePointContext) -> i32 {
 /// another cgroup. It interrupts whatever runs, so that the current task is the one to charge.
 #[raw_tracepoint]
 fn flush(_: RawTracePointContext) -> i32 {
-    account(|| unsafe { bpf_get_current_task() });
+    account(true, || unsafe { bpf_get_current_task() });
     0
 }
 
@@ -73,14 +73,14 @@ fn flush(_: RawTracePointContext) -> i32 {
 #[raw_tracepoint(tracepoint = "sched_process_exec")]
 fn exec(_: RawTracePointContext) -> i32 {
     if let Some(slot) = SLOT.get(0) {
-        hash::rename(&current_key(slot));
+        hash::rename(&current_key(slot, false));
     }
     0
 }
 
 /// Charges what ran up to now. `goes_on` is the task that runs from now on.
 #[inline(always)]
-fn account(goes_on: impl FnOnce() -> u64) {
+fn account(is_flush: bool, goes_on: impl FnOnce() -> u64) {
     let (Some(window), Some(slot)) = (WINDOW.get(0), SLOT.get_ptr_mut(0)) else {
         return;
     };
@@ -95,7 +95,7 @@ fn account(goes_on: impl FnOnce() -> u64) {
         Counted::read(slot, now, now - last_switch_ns, slot.window != window)
     };
     if slot.window != 0 {
-        charge(slot, now, &counted);
+        charge(slot, now, &counted, is_flush);
     }
     slot.task = goes_on();
     slot.set = cgroup::set_of(slot.task);
@@ -111,8 +111,8 @@ fn account(goes_on: impl FnOnce() -> u64) {
 }
 
 #[inline(always)]
-fn charge(slot: &mut CpuSlot, now: u64, counted: &Counted) {
-    let key = current_key(slot);
+fn charge(slot: &mut CpuSlot, now: u64, counted: &Counted, is_flush: bool) {
+    let key = current_key(slot, is_flush);
     let window = slot.window;
     let time = &mut slot.time[parity(window)];
     let ran_ns = now - time.end_ns;
@@ -129,16 +129,25 @@ fn charge(slot: &mut CpuSlot, now: u64, counted: &Counted) {
 /// Without a process when this CPU is idle. No `Option`: of a `None` whose rest was never written, the verifiers of old
 /// kernels refuse the copy.
 #[inline(always)]
-fn current_key(slot: &CpuSlot) -> TaskKey {
+fn current_key(slot: &CpuSlot, is_flush: bool) -> TaskKey {
     let mut key = TaskKey {
         tgid: (bpf_get_current_pid_tgid() >> 32) as u32,
         package: slot.package as u32,
         cgroup_id: 0,
         cgroup_set: 0,
     };
-    if key.tgid != 0 {
-        cgroup::put(&mut key, slot);
+    if key.tgid == 0 {
+        return key;
     }
+    let set = cgroup::charged_set(slot, is_flush);
+    if setting!(use_v1) != 0 {
+        key.cgroup_set = set;
+    }
+    key.cgroup_id = if is_flush {
+        cgroup::unified_id(set)
+    } else {
+        unsafe { bpf_get_current_cgroup_id() }
+    };
     key
 }
 
