@@ -32,7 +32,10 @@ fuzz_target!(|data: &[u8]| {
     spool.seal();
     let mut before = None;
     while let Some(batch) = spool.next() {
-        assert!(before.replace(batch.key) != Some(batch.key), "a batch that was settled comes again");
+        assert!(
+            before.replace(batch.key) != Some(batch.key),
+            "a batch that was settled comes again"
+        );
         let sent = wire::decode(&batch.bytes).expect("what is sent is a batch");
         assert_eq!(sent.sequence, batch.key.sequence);
         spool.settle(batch.key);
