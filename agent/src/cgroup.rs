@@ -3,12 +3,16 @@
 //!
 //! Known forms: the systemd driver's `kubepods[-QOS]-podUID.slice/RUNTIME-ID.scope`, the cgroupfs driver's
 //! `kubepods/[QOS/]podUID/ID`, an engine's own `docker-ID.scope`, `docker/ID`, `libpod-ID.scope`,
-//! `machine.slice/libpod-ID.scope`, and our exec groups.
+//! `machine.slice/libpod-ID.scope`, virtual machines ([`vm`]), steps of Slurm jobs ([`slurm`]), and our exec groups.
 
 use wire::exec_group::ExecGroup;
 
+use self::slurm::SlurmStep;
+
 pub mod hierarchy;
 mod index;
+pub mod slurm;
+pub mod vm;
 pub mod watch;
 
 /// Who owns a cgroup and all below it.
@@ -26,20 +30,35 @@ pub enum Owner {
         /// The pod's uid, with dashes.
         pod_uid: String,
     },
+    /// A virtual machine outside of containers.
+    Vm {
+        /// As the one who runs it calls it.
+        name: String,
+    },
+    /// A step of a Slurm job.
+    Slurm(SlurmStep),
     /// A command under `hxmlops exec`.
     Exec(ExecGroup),
 }
 
 /// The owner of the cgroup at `path`; `None` where it belongs to no workload. What is nearest to the root
-/// decides between containers (a container's own sub-cgroups and containers within it are its own), and an
-/// exec group decides over the container that it runs in.
+/// decides between containers and virtual machines (a container's own sub-cgroups and containers within it are its own), and
+/// an exec group, or else a Slurm step, decides over the container that it runs in or holds.
 #[must_use]
 pub fn owner(path: &str) -> Option<Owner> {
     if let Some(group) = ExecGroup::from_path(path) {
         return Some(Owner::Exec(group));
     }
+    if let Some(step) = SlurmStep::from_path(path) {
+        return Some(Owner::Slurm(step));
+    }
     let mut pod_uid = None;
+    let mut around = "";
     for part in path.split('/').filter(|part| !part.is_empty()) {
+        if let Some(name) = vm::name_in_path(around, part).filter(|_| pod_uid.is_none()) {
+            return Some(Owner::Vm { name });
+        }
+        around = part;
         if let Some(container_id) = container_id(part) {
             return Some(Owner::Container {
                 pod_uid,

@@ -11,8 +11,12 @@ use crate::cgroup::hierarchy::Hierarchy;
 use crate::cgroup::watch::{CgroupWatch, Counts, Lookup, Names};
 use crate::cgroup::{Owner, owner};
 use crate::exec_tree::ExecTrees;
+use crate::machines::Machines;
 use crate::parties::Parties;
 use crate::usage::{CgroupRef, UsageInterval, UsageRow};
+
+/// The workflow of all Slurm jobs; the job is its run, the step its stage.
+const SLURM: &str = "slurm";
 
 /// Resolves rows of usage.
 #[derive(Debug)]
@@ -20,6 +24,7 @@ pub struct Identities {
     proc_root: PathBuf,
     cgroups: Arc<CgroupWatch>,
     exec_trees: ExecTrees,
+    machines: Machines,
     unresolved: Unresolved,
 }
 
@@ -50,6 +55,7 @@ impl Identities {
         Self {
             proc_root: proc_root.to_path_buf(),
             exec_trees: ExecTrees::find(proc_root),
+            machines: Machines::new(proc_root),
             cgroups,
             unresolved: Unresolved::default(),
         }
@@ -71,20 +77,26 @@ impl Identities {
     #[must_use]
     pub fn alive(&self) -> HashSet<Arc<Workload>> {
         let supervised = self.exec_trees.groups().cloned().map(Owner::Exec);
-        let owners = self.cgroups.owners().into_iter().chain(supervised);
+        let owners = self
+            .cgroups
+            .owners()
+            .into_iter()
+            .chain(supervised)
+            .chain(self.machines.owners());
         owners.map(workload).collect()
     }
 
     /// Adds up the rows by the workload that they belong to.
     pub fn group(&mut self, usage: &UsageInterval) -> Parties {
         self.exec_trees.refresh(&usage.rows);
+        self.machines.refresh(&usage.rows);
         let mut unresolved = self.unresolved;
         let mut names = self.cgroups.names();
         let mut parties = Parties::new(usage.by_package);
         for row in &usage.rows {
             let owner = match self.find(row, &mut names) {
                 Found::Owner(owner) => Some(owner),
-                Found::Nobody => None,
+                Found::Nobody => self.machines.owner(row.tgid),
                 Found::Unresolved { new_cgroup } => {
                     unresolved.cgroups += u64::from(new_cgroup);
                     unresolved.cpu_ns += row.cpu_ns;
@@ -159,6 +171,18 @@ fn workload(owner: Owner) -> Arc<Workload> {
         Owner::Pod { pod_uid } => Workload {
             kind: WorkloadKind::Container.into(),
             pod_uid,
+            ..Workload::default()
+        },
+        Owner::Vm { name } => Workload {
+            kind: WorkloadKind::Vm.into(),
+            pod: name,
+            ..Workload::default()
+        },
+        Owner::Slurm(step) => Workload {
+            kind: WorkloadKind::Slurm.into(),
+            workflow: SLURM.to_owned(),
+            run: step.job,
+            stage: step.step,
             ..Workload::default()
         },
         Owner::Exec(group) => Workload {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use tokio::time::{MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
-use wire::v1::Workload;
+use wire::v1::{Workload, WorkloadKind};
 
 use crate::attribution::{Shares, attribute};
 use crate::batch;
@@ -217,12 +217,14 @@ pub async fn run(state: Loop, shutdown: CancellationToken) -> anyhow::Result<()>
 /// How /metrics names a workload: (namespace, pod, container). What has no name yet goes by its uid or id.
 #[must_use]
 pub fn names(workload: &Workload) -> (&str, &str, &str) {
-    if workload.kind() == wire::v1::WorkloadKind::Exec {
-        return (
-            wire::exec_group::DIRECTORY,
-            &workload.run,
-            &workload.container_id,
-        );
+    match workload.kind() {
+        WorkloadKind::Exec => {
+            let directory = wire::exec_group::DIRECTORY;
+            return (directory, &workload.run, &workload.container_id);
+        }
+        WorkloadKind::Slurm => return (&workload.workflow, &workload.run, &workload.stage),
+        WorkloadKind::Vm => return ("vm", &workload.pod, &workload.pod),
+        _ => {}
     }
     let container = either(&workload.container, &workload.container_id);
     let pod = either(&workload.pod, &workload.pod_uid);

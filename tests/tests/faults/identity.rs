@@ -64,3 +64,85 @@ fn check_drivers(usage: &str, test: u8) {
         assert!((0.8..1.2).contains(&share), "{path}: {share}");
     }
 }
+
+#[test]
+fn a_slurm_step_is_a_stage_of_its_jobs_run_accounting() {
+    check_slurm("accounting", "slurmstepd.scope", 71);
+}
+
+#[test]
+fn a_slurm_step_is_a_stage_of_its_jobs_run_ebpf() {
+    check_slurm("ebpf", "n1_slurmstepd.scope", 72);
+}
+
+fn check_slurm(usage: &str, scope: &str, test: u32) {
+    let mut site = Site::new(usage);
+    let job = format!("{test}{}", std::process::id());
+    let step = |step: &str| {
+        format!(
+            "{}/{scope}/job_{job}/step_{step}/user/task_0",
+            top(test as u8)
+        )
+    };
+    let batch = site.cgroup(&step("batch"));
+    let first = site.cgroup(&step("0"));
+    for cgroup in [&batch, &first] {
+        cgroup.shell(SPIN).unwrap().run().unwrap();
+    }
+    for (stage, cgroup) in [("batch", &batch), ("0", &first)] {
+        let labels = [
+            "namespace=\"slurm\"",
+            "workflow=\"slurm\"",
+            &format!("pod=\"{job}\""),
+            &format!("stage=\"{stage}\""),
+        ];
+        let seconds = |text: &str| metric_sum(text, "hxmlops_pod_cpu_seconds_total", &labels);
+        site.until(stage, |text| seconds(text) > 0.0);
+        let text = site.after_ticks(1);
+        let share = seconds(&text) / (cgroup.cpu_ns().unwrap() as f64 / 1e9);
+        assert!((0.8..1.2).contains(&share), "step {stage}: {share}");
+    }
+}
+
+#[test]
+fn a_virtual_machine_is_a_workload_by_its_cgroup_and_by_its_command_accounting() {
+    check_machines("accounting", 0x81);
+}
+
+#[test]
+fn a_virtual_machine_is_a_workload_by_its_cgroup_and_by_its_command_ebpf() {
+    check_machines("ebpf", 0x82);
+}
+
+fn check_machines(usage: &str, test: u8) {
+    let mut site = Site::new(usage);
+    let own = named("vm-of-libvirt");
+    let escaped = own.replace('-', "\\x2d");
+    let scope = format!(
+        "{}/machine.slice/machine-qemu\\x2d1\\x2d{escaped}.scope/libvirt/vcpu0",
+        top(test)
+    );
+    let cgroup = site.cgroup(&scope);
+    cgroup.shell(SPIN).unwrap().run().unwrap();
+    // What has no cgroup of its own tells its name in its command line: a shell stands in for QEMU.
+    let bare = named("vm-of-nobody");
+    let directory = tempfile::tempdir().unwrap();
+    let qemu = directory.path().join("qemu-system-x86_64");
+    std::fs::copy("/bin/sh", &qemu).unwrap();
+    let plain = site.cgroup(&format!("{}/plain", top(test)));
+    let name = format!("guest={bare},debug-threads=on");
+    let line = format!(
+        "exec {} -c '{SPIN}; sleep 1000; :' -name {name}",
+        qemu.display()
+    );
+    let mut shell = plain.shell(&line).unwrap();
+    shell.go().unwrap();
+    for pod in [&own, &bare] {
+        let labels = ["namespace=\"vm\"", &format!("pod=\"{pod}\"")];
+        let text = site.until(pod, |text| pod_joules(text, pod, "package-0") > 0.0);
+        assert!(
+            metric_sum(&text, "hxmlops_pod_energy_joules_total", &labels) > 0.0,
+            "{text}"
+        );
+    }
+}
