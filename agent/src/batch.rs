@@ -206,6 +206,7 @@ mod tests {
             range_uj: Some(RANGE),
             idle: IdleSource::Exact(2.0),
             source: format!("/{name}"),
+            reason: String::new(),
         };
         let mut state = ZoneState::new(zone, "rapl");
         state.sample([first].iter());

@@ -7,7 +7,8 @@ use tokio::net::TcpSocket;
 
 use crate::config::{Config, UsageSource};
 use crate::node::{Node, hierarchies};
-use crate::sensor::{Finding, select};
+use crate::sensor::source::SOURCES;
+use crate::sensor::{Finding, SensorError, Source, Surroundings, select};
 use crate::spool::lock;
 use crate::usage::Usage as _;
 use crate::usage::accounting::Accounting;
@@ -17,9 +18,14 @@ use crate::usage::ebpf::{EbpfUsage, Options};
 #[must_use]
 pub fn check(config: &Config) -> (String, bool) {
     let mut text = String::new();
-    let selection = select(&config.power, &config.proc_root, &config.sys_root);
-    for finding in &selection.findings {
-        describe(finding, &mut text);
+    let around = config.surroundings();
+    let selection = select(&config.power, &around);
+    for source in SOURCES {
+        let tried = selection
+            .findings
+            .iter()
+            .find(|finding| finding.source == source);
+        describe(source, tried, &around, &mut text);
     }
     describe_usage(config, &mut text);
     // The verdict is that of the start itself.
@@ -67,23 +73,48 @@ fn check_listen(config: &Config, text: &mut String) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn describe(finding: &Finding, text: &mut String) {
-    let name = finding.source.name();
-    match &finding.found {
-        Ok(zones) => {
-            let _ = writeln!(text, "power {name}: found");
-            for zone in zones {
-                let place = if zone.parent.is_empty() {
-                    String::new()
-                } else {
-                    format!(" (inside {})", zone.parent)
-                };
-                let _ = writeln!(text, "  {zone}{place}: {}", zone.source);
-            }
-        }
+/// A source: whether it is there, what it would give, and how to get it. `tried`: what the selection found of it.
+fn describe(
+    source: &'static Source,
+    tried: Option<&Finding>,
+    around: &Surroundings,
+    text: &mut String,
+) {
+    let untried = || source.find(around).map(|sensor| sensor.zones().to_vec());
+    let found = tried.map_or_else(untried, |finding| finding.found.clone());
+    let zones = match found {
+        Ok(zones) => zones,
         Err(error) => {
-            let _ = writeln!(text, "power {name}: none: {error}");
+            let verdict = match error {
+                SensorError::Absent(_) => "absent",
+                SensorError::NotPermitted(_) => "not permitted",
+                SensorError::Failed(_) => "failed",
+            };
+            let _ = writeln!(text, "power {}: {verdict}: {error}", source.name);
+            let _ = writeln!(
+                text,
+                "  would give {}; needs {}",
+                source.gives, source.needs
+            );
+            return;
         }
+    };
+    let use_of_it = match tried {
+        Some(finding) if finding.used.is_empty() => ", not used: what it gives is given by others",
+        Some(_) => "",
+        None => ", not asked for by --power",
+    };
+    let _ = writeln!(text, "power {}: found{use_of_it}", source.name);
+    for zone in zones {
+        let place = if zone.parent.is_empty() {
+            String::new()
+        } else {
+            format!(" (inside {})", zone.parent)
+        };
+        let is_left = tried
+            .is_some_and(|finding| !finding.used.is_empty() && !finding.used.contains(&zone.name));
+        let left = if is_left { ", not used" } else { "" };
+        let _ = writeln!(text, "  {zone}{place}: {}{left}", zone.source);
     }
 }
 

@@ -7,9 +7,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Parser, ValueEnum};
 use jiff::SignedDuration;
 
+use crate::sensor::source::SOURCES;
+use crate::sensor::{Source, Surroundings, redfish};
 use crate::uplink::Access;
 
 pub mod file;
@@ -93,9 +96,29 @@ pub struct Args {
     /// Who counts CPU time
     #[arg(long, env = "HXMLOPS_AGENT_USAGE", value_enum, default_value_t = UsageSource::Auto)]
     usage: UsageSource,
-    /// Power sources to use, with commas [default: auto: rapl, else model]
-    #[arg(long, env = "HXMLOPS_AGENT_POWER", value_enum, value_delimiter = ',')]
+    /// Power sources to use, with commas; of each domain (packages, memory, GPUs, platform) the first that gives it
+    /// [default: auto]
+    #[arg(long, env = "HXMLOPS_AGENT_POWER", value_name = "SOURCE", value_delimiter = ',', value_parser = power_values())]
     power: Vec<PowerArg>,
+    /// The platform's management controller, such as https://10.0.0.7, or one chassis of it, for the source redfish
+    #[arg(long, env = "HXMLOPS_AGENT_REDFISH_URL", value_name = "URL")]
+    redfish_url: Option<reqwest::Url>,
+    /// File with one line USER:PASSWORD for it
+    #[arg(
+        long,
+        env = "HXMLOPS_AGENT_REDFISH_CREDENTIALS_FILE",
+        value_name = "FILE",
+        requires = "redfish_url"
+    )]
+    redfish_credentials_file: Option<PathBuf>,
+    /// Certificates (PEM) of the authorities that may vouch for it [default: the system's]
+    #[arg(
+        long,
+        env = "HXMLOPS_AGENT_REDFISH_CA_FILE",
+        value_name = "FILE",
+        requires = "redfish_url"
+    )]
+    redfish_ca_file: Option<PathBuf>,
     /// Idle power by zone where it is known, such as package-0=38.5,dram-0=4 [default: learned]
     #[arg(long, env = "HXMLOPS_AGENT_IDLE_WATTS", value_name = "ZONE=WATTS", value_delimiter = ',', value_parser = parse_idle_watts)]
     idle_watts: Vec<(String, f64)>,
@@ -146,34 +169,18 @@ pub enum UsageSource {
     Accounting,
 }
 
-/// A power source.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PowerSource {
-    /// RAPL through powercap.
-    Rapl,
-    /// Computed from CPU use and memory size.
-    Model,
-}
+/// What `--power` takes: auto (`None`), or a source.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct PowerArg(Option<&'static Source>);
 
-impl PowerSource {
-    /// As `--power` names it.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Rapl => "rapl",
-            Self::Model => "model",
-        }
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum PowerArg {
-    /// The best that is there: rapl, else model
-    Auto,
-    /// RAPL through powercap
-    Rapl,
-    /// Computed from CPU use and memory size
-    Model,
+fn power_values() -> impl TypedValueParser<Value = PowerArg> {
+    let auto = PossibleValue::new("auto")
+        .help("Of each domain the best that is there, the model where there is none");
+    let sources = SOURCES
+        .iter()
+        .map(|source| PossibleValue::new(source.name).help(source.gives));
+    let values: Vec<PossibleValue> = [auto].into_iter().chain(sources).collect();
+    PossibleValuesParser::new(values).map(|name| PowerArg(Source::named(&name)))
 }
 
 /// A level of /metrics.
@@ -211,7 +218,9 @@ pub struct Config {
     /// Who counts CPU time.
     pub usage: UsageSource,
     /// Power sources in order; empty: auto.
-    pub power: Vec<PowerSource>,
+    pub power: Vec<&'static Source>,
+    /// The platform's management controller.
+    pub redfish: Option<redfish::Access>,
     /// Idle power in watts of zones for which it is not to be learned.
     pub idle_watts: Vec<(String, f64)>,
     /// Where to keep what is to outlive the process; `None`: nowhere.
@@ -250,6 +259,7 @@ impl Config {
     /// Names the flag whose value is out of its range, or whose directory cannot be read.
     pub fn check(args: Args) -> anyhow::Result<Self> {
         let aggregator = aggregator(&args)?;
+        let redfish = redfish_access(&args)?;
         let node_name = args
             .node_name
             .or_else(|| std::env::var("NODE_NAME").ok())
@@ -298,6 +308,7 @@ impl Config {
             aggregator,
             usage: args.usage,
             power: power_sources(&args.power)?,
+            redfish,
             idle_watts: args.idle_watts,
             spool_dir: args.spool_dir.or_else(state_directory),
             spool_max_bytes: args.spool_max_bytes,
@@ -306,6 +317,14 @@ impl Config {
             metrics_max_series: args.metrics_max_series,
             check: args.check,
         })
+    }
+}
+
+impl Config {
+    /// Where power sources look.
+    #[must_use]
+    pub fn surroundings(&self) -> Surroundings<'_> {
+        Surroundings::new(&self.proc_root, &self.sys_root, self.redfish.as_ref())
     }
 }
 
@@ -341,17 +360,33 @@ fn aggregator(args: &Args) -> anyhow::Result<Option<Access>> {
     Ok(Some(access))
 }
 
-fn power_sources(args: &[PowerArg]) -> anyhow::Result<Vec<PowerSource>> {
-    if args.len() > 1 && args.contains(&PowerArg::Auto) {
+fn redfish_access(args: &Args) -> anyhow::Result<Option<redfish::Access>> {
+    let Some(url) = args.redfish_url.clone() else {
+        return Ok(None);
+    };
+    if !(url.username().is_empty() && url.password().is_none()) {
+        bail!(
+            "--redfish-url must not hold a password: it would be in the process list and in logs"
+        );
+    }
+    if url.scheme() != "https" {
+        bail!(
+            "--redfish-url {url}: it begins with https://, or a password would be read by everybody"
+        );
+    }
+    Ok(Some(redfish::Access {
+        url,
+        credentials_file: args.redfish_credentials_file.clone(),
+        ca_file: args.redfish_ca_file.clone(),
+    }))
+}
+
+fn power_sources(args: &[PowerArg]) -> anyhow::Result<Vec<&'static Source>> {
+    if args.len() > 1 && args.contains(&PowerArg(None)) {
         bail!("--power auto stands alone: it chooses among all the others");
     }
-    let chosen = args.iter().filter_map(|arg| match arg {
-        PowerArg::Auto => None,
-        PowerArg::Rapl => Some(PowerSource::Rapl),
-        PowerArg::Model => Some(PowerSource::Model),
-    });
-    let mut sources: Vec<PowerSource> = Vec::new();
-    for source in chosen {
+    let mut sources: Vec<&Source> = Vec::new();
+    for source in args.iter().filter_map(|arg| arg.0) {
         if !sources.contains(&source) {
             sources.push(source);
         }
@@ -479,6 +514,6 @@ mod tests {
         let small = check(&["--spool-max-bytes", "8192KiB"]).unwrap();
         assert_eq!(small.spool_max_bytes, 8 << 20);
         let twice = check(&["--power", "model,rapl,model"]).unwrap();
-        assert_eq!(twice.power, [PowerSource::Model, PowerSource::Rapl]);
+        assert_eq!(format!("{:?}", twice.power), "[model, rapl]");
     }
 }

@@ -1,7 +1,7 @@
 //! hxmlops-agent: reads the node's energy counters and gives every joule to a workload.
 //!
 //! [`run`] is the way of one joule, step by step. The steps that decide ([`sample`], [`attribution`],
-//! [`fit`], [`idle`], [`cgroup`], [`parties`]) do no I/O; what they decide on comes from [`sensor`] and [`usage`].
+//! [`fit`], [`idle`], [`remainder`], [`cgroup`], [`parties`]) do no I/O; what they decide on comes from [`sensor`] and [`usage`].
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod attribution;
@@ -22,6 +22,7 @@ pub mod memory;
 pub mod metrics;
 pub mod node;
 pub mod parties;
+pub mod remainder;
 pub mod run;
 pub mod sample;
 pub mod sensor;

@@ -199,7 +199,7 @@ impl Metrics {
             ),
             gauge(
                 "hxmlops_agent_source_info",
-                "Where a zone's energy comes from.",
+                "Where a zone's energy comes from, and why from there: what the sources that were tried before have instead.",
                 books.zones.iter().map(|zone| {
                     (
                         vec![
@@ -207,6 +207,7 @@ impl Metrics {
                             ("source", zone.sensor),
                             ("basis", zone.basis),
                             ("detail", &*zone.source),
+                            ("reason", &*zone.reason),
                         ],
                         1.0,
                     )

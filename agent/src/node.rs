@@ -1,6 +1,7 @@
 //! The node as the agent sees it: its zones with what is known of each, and who runs on it.
 
 mod counting;
+mod other;
 mod zone;
 
 use std::time::Duration;
@@ -16,18 +17,21 @@ use crate::sensor::worker::{Readings, Worker, can_follow, read_all};
 use crate::sensor::{Finding, Reading, Selection, SensorError, select};
 use crate::usage::UsageInterval;
 
+use self::other::Other;
+
 pub use self::counting::{Counting, CpuSums};
 pub use self::zone::ZoneState;
 
 /// Everything that is read on this node.
 pub struct Node {
-    /// Zones, in the order of their sensors.
+    /// Zones, in the order of their sensors; last, where there is a platform meter, what it shows beyond the others.
     pub zones: Vec<ZoneState>,
     /// Who counts CPU time.
     pub counting: Counting,
     /// Who the CPU time belongs to.
     pub identities: Identities,
     workers: Vec<Worker>,
+    other: Option<Other>,
     sensor_timeout: Duration,
 }
 
@@ -37,7 +41,8 @@ impl Node {
     /// # Errors
     /// Where there is nothing to measure with: no power source, no CPU time.
     pub fn find(config: &Config) -> anyhow::Result<Self> {
-        let selection = select(&config.power, &config.proc_root, &config.sys_root);
+        let around = config.surroundings();
+        let selection = select(&config.power, &around);
         Self::with(config, selection)
     }
 
@@ -63,7 +68,7 @@ impl Node {
             .map(|sensor| Worker::start(sensor, config.interval))
             .collect::<Result<Vec<_>, _>>();
         let workers = workers.context("cannot start a thread for a sensor")?;
-        let zones: Vec<ZoneState> = workers
+        let mut zones: Vec<ZoneState> = workers
             .iter()
             .flat_map(|worker| {
                 worker
@@ -73,13 +78,14 @@ impl Node {
             })
             .collect();
         check_ranges(&zones)?;
-        let mut zones = without_repeated(zones)?;
+        let other = Other::find(&mut zones);
         configure_idle(&mut zones, &config.idle_watts)?;
         let mut node = Self {
             zones,
             counting,
             identities: Identities::new(&config.proc_root, cgroups),
             workers,
+            other,
             sensor_timeout: (config.interval / 2).min(Duration::from_secs(2)),
         };
         node.sample();
@@ -98,6 +104,9 @@ impl Node {
                 own.enumerate()
                     .map(|(index, state)| state.sample(of_zone(&readings, index))),
             );
+        }
+        if let Some(other) = &mut self.other {
+            samples.push(other.sample(&samples));
         }
         samples
     }
@@ -163,30 +172,12 @@ fn configure_idle(zones: &mut [ZoneState], idle_watts: &[(String, f64)]) -> anyh
     Ok(())
 }
 
-/// Two sensors for one zone would count its energy twice.
-fn without_repeated(zones: Vec<ZoneState>) -> anyhow::Result<Vec<ZoneState>> {
-    for (index, state) in zones.iter().enumerate() {
-        if let Some(other) = zones[..index]
-            .iter()
-            .find(|other| other.zone.name == state.zone.name)
-        {
-            anyhow::bail!(
-                "--power {},{} both give zone {}: its energy would count twice; choose one",
-                other.sensor,
-                state.sensor,
-                state.zone
-            );
-        }
-    }
-    Ok(zones)
-}
-
 /// Why no source was found, for one line.
 #[must_use]
 pub fn reasons(findings: &[Finding]) -> String {
     let reason = |finding: &Finding| {
         let error = finding.found.as_ref().err()?;
-        Some(format!("{}: {error}", finding.source.name()))
+        Some(format!("{}: {error}", finding.source.name))
     };
     findings
         .iter()

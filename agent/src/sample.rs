@@ -165,7 +165,9 @@ impl Sampler {
         let current = match reading {
             Ok(reading) => *reading,
             Err(SensorError::Absent(_)) => return Sample::without_energy(Outcome::Absent),
-            Err(SensorError::Failed(_)) => return Sample::without_energy(Outcome::Failed),
+            Err(SensorError::Failed(_) | SensorError::NotPermitted(_)) => {
+                return Sample::without_energy(Outcome::Failed);
+            }
         };
         match self.previous.replace(current) {
             Some(previous) => difference(previous, current, range_uj),

@@ -1,20 +1,25 @@
 //! Energy counters: what there is to read on this node, and reading it.
 //!
 //! A sensor gives cumulative counters and nothing else; differences, wraps and resets are judged in
-//! [`crate::sample`]. Each sensor is one file here and one line in [`select`].
+//! [`crate::sample`]. Each sensor is one file here and one line in [`source`].
 
 use std::fmt;
 use std::path::Path;
+use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 use wire::v1::Basis;
 
+pub mod integral;
 pub mod model;
 pub mod powercap;
+pub mod redfish;
 pub mod select;
+pub mod source;
 pub mod worker;
 
 pub use select::{Finding, Selection, select};
+pub use source::{Source, Surroundings};
 
 /// One zone that a sensor reads: a powercap directory, a modelled part of the machine, later a GPU.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,6 +38,16 @@ pub struct Zone {
     pub idle: IdleSource,
     /// Where it is read from, for people: a path, or the model's parameters.
     pub source: String,
+    /// Why from there, for people: what the sources that are tried before have instead; empty until one is chosen.
+    pub reason: String,
+}
+
+impl Zone {
+    /// The name without its number: package, dram, gpu, core, psys.
+    #[must_use]
+    pub fn kind(&self) -> &str {
+        self.name.split('-').next().unwrap_or_default()
+    }
 }
 
 /// What is known of a zone's idle power before any was seen.
@@ -73,6 +88,9 @@ pub enum SensorError {
     /// It is not there (any more).
     #[error("{0} is not there")]
     Absent(String),
+    /// It is there, and this process may not read it: why, and what would let it.
+    #[error("{0}")]
+    NotPermitted(String),
     /// It is there and could not be read.
     #[error("{0}")]
     Failed(String),
@@ -88,6 +106,11 @@ pub trait Sensor: Send {
 
     /// One reading per zone.
     fn read(&mut self) -> Vec<Result<Reading, SensorError>>;
+
+    /// How often it wants to be read, however long the interval; `None` where the interval will do.
+    fn period(&self) -> Option<Duration> {
+        None
+    }
 }
 
 /// Nanoseconds since boot, suspended time left out.
@@ -112,7 +135,7 @@ pub(crate) fn read_trimmed(path: &Path) -> Result<String, SensorError> {
             Err(SensorError::Absent(show(path)))
         }
         Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
-            Err(SensorError::Failed(format!(
+            Err(SensorError::NotPermitted(format!(
                 "{} may not be read: run the agent as root, or give it CAP_DAC_READ_SEARCH",
                 show(path)
             )))

@@ -13,10 +13,12 @@ use rustix::process::{Pid, Signal, kill_process};
 
 pub mod accuracy;
 pub mod agent_cost;
+pub mod authority;
 pub mod cgroups;
 pub mod chaos;
 pub mod load;
 pub mod powercap;
+pub mod redfish;
 mod scrape;
 pub mod simulated;
 pub mod truth;

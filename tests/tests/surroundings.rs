@@ -125,7 +125,7 @@ fn what_the_agent_lacks_is_said_by_check_as_it_would_be_at_the_start() {
     assert_eq!(output.status.code(), Some(3));
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(
-        said.contains("power rapl: none") && said.contains("something needed is missing"),
+        said.contains("power rapl: absent") && said.contains("something needed is missing"),
         "{said}"
     );
 }

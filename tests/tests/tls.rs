@@ -5,9 +5,10 @@
 use std::fs;
 use std::path::Path;
 
+use e2e::authority::Authority;
 use e2e::powercap::Tree;
 use e2e::{Running, get, metric_sum, output, poll, success, text};
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use rcgen::DnType;
 use serde_json::Value;
 
 const JOULE: u64 = 1_000_000;
@@ -24,9 +25,11 @@ impl Site {
     fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let path = |name: &str| directory.path().join(name);
-        let authority = Authority::new(&path("ca.pem"));
-        authority.sign(&path("cert.pem"), &path("key.pem"), &[]);
-        Authority::new(&path("other-ca.pem"));
+        let authority = Authority::new(&path("ca.pem")).unwrap();
+        authority
+            .sign(&path("cert.pem"), &path("key.pem"), &[])
+            .unwrap();
+        Authority::new(&path("other-ca.pem")).unwrap();
         let data = path("ledger");
         let token = |name: &str, role: &[&str]| {
             let make = ["token", "create", "--data-dir", text(&data), "--role"];
@@ -94,31 +97,6 @@ impl Site {
             .query_row(sum, [], |row| row.get::<_, Option<i64>>(0))
             .unwrap()
             .map(i64::cast_unsigned)
-    }
-}
-
-/// Who signs.
-struct Authority(Issuer<'static, KeyPair>);
-
-impl Authority {
-    /// With its own certificate in a file.
-    fn new(ca: &Path) -> Self {
-        let mut params = CertificateParams::default();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let key = KeyPair::generate().unwrap();
-        fs::write(ca, params.self_signed(&key).unwrap().pem()).unwrap();
-        Self(Issuer::new(params, key))
-    }
-
-    /// A certificate of this machine and its key, into two files.
-    fn sign(&self, cert: &Path, key: &Path, subject: &[(DnType, &str)]) {
-        let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
-        for (field, value) in subject {
-            params.distinguished_name.push(field.clone(), *value);
-        }
-        let own_key = KeyPair::generate().unwrap();
-        fs::write(key, own_key.serialize_pem()).unwrap();
-        fs::write(cert, params.signed_by(&own_key, &self.0).unwrap().pem()).unwrap();
     }
 }
 
@@ -205,7 +183,8 @@ fn a_certificate_is_as_good_as_a_token_and_may_be_renewed() {
             (DnType::CommonName, "node-1"),
         ];
         site.authority
-            .sign(Path::new(&cert), Path::new(&key), &subject);
+            .sign(Path::new(&cert), Path::new(&key), &subject)
+            .unwrap();
     };
     renew("hxmlops:read");
     let flags = ["--client-cert", &cert, "--client-key", &key];

@@ -67,6 +67,7 @@ fn zone(name: &str) -> Zone {
         range_uj: None,
         idle: IdleSource::Exact(10.0),
         source: String::new(),
+        reason: String::new(),
     }
 }
 

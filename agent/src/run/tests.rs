@@ -30,6 +30,7 @@ fn zones() -> Vec<ZoneState> {
             range_uj,
             idle,
             source: String::new(),
+            reason: String::new(),
         };
         ZoneState::new(zone, "rapl")
     };

@@ -197,6 +197,7 @@ fn zone(name: &str, idle_watts: f64, source: String) -> Zone {
         range_uj: None,
         idle: IdleSource::Exact(idle_watts),
         source,
+        reason: String::new(),
     }
 }
 

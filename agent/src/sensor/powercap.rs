@@ -148,6 +148,7 @@ pub fn name_zone(name: &str, parent: Option<&str>) -> Zone {
         range_uj: None,
         idle: IdleSource::Seed(0.0),
         source: String::new(),
+        reason: String::new(),
     }
 }
 

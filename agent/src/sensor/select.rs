@@ -1,13 +1,11 @@
-//! Which sensors a node gets: `--power` as a list, or `auto`.
+//! Which sensors a node gets: of each domain, the first source in `--power` that gives it.
 
-use std::path::Path;
+use std::time::Duration;
 
-use super::model::{Machine, Model};
-use super::powercap::Powercap;
-use super::{Sensor, SensorError};
-use crate::config::PowerSource;
+use super::source::{SOURCES, Source, Surroundings};
+use super::{Reading, Sensor, SensorError, Zone};
 
-/// The sensors that were chosen, and what was found of each that was tried.
+/// The sensors that were chosen, and what was found of each source that was tried.
 pub struct Selection {
     /// To be read, each on a thread of its own.
     pub sensors: Vec<Box<dyn Sensor>>,
@@ -18,54 +16,176 @@ pub struct Selection {
 /// What was found of one source.
 #[derive(Debug)]
 pub struct Finding {
-    /// As `--power` names it.
-    pub source: PowerSource,
-    /// Its zones, or why there is none.
-    pub found: Result<Vec<super::Zone>, SensorError>,
+    /// The source.
+    pub source: &'static Source,
+    /// All its zones, or why there is none.
+    pub found: Result<Vec<Zone>, SensorError>,
+    /// Names of those that are read.
+    pub used: Vec<String>,
 }
 
 impl Finding {
     /// The source is there and cannot be used, which somebody may want to mend.
     #[must_use]
     pub fn has_failed(&self) -> bool {
-        matches!(self.found, Err(SensorError::Failed(_)))
+        !matches!(self.found, Ok(_) | Err(SensorError::Absent(_)))
     }
 }
 
-/// Tries `wanted` in order; empty means auto: RAPL, else the model. What is not there is in the findings.
-pub fn select(wanted: &[PowerSource], proc_root: &Path, sys_root: &Path) -> Selection {
-    let auto = [PowerSource::Rapl, PowerSource::Model];
-    let tried = if wanted.is_empty() { &auto } else { wanted };
+/// What one source is enough for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Domain {
+    Package,
+    Dram,
+    Gpu,
+    Platform,
+}
+
+/// The domain of a zone; `None`: of a part of one.
+fn domain(zone: &Zone) -> Option<Domain> {
+    match (&*zone.parent, zone.kind()) {
+        ("", "package") => Some(Domain::Package),
+        ("", "dram") => Some(Domain::Dram),
+        ("", "gpu") => Some(Domain::Gpu),
+        (_, "platform") => Some(Domain::Platform),
+        _ => None,
+    }
+}
+
+/// Tries `wanted` in order; empty means auto. Of a source whose zones others have given already, none is read.
+#[must_use]
+pub fn select(wanted: &[&'static Source], around: &Surroundings) -> Selection {
+    let automatic = SOURCES.iter().filter(|source| source.is_automatic);
+    let tried: Vec<&'static Source> = if wanted.is_empty() {
+        automatic.collect()
+    } else {
+        wanted.to_vec()
+    };
     let mut selection = Selection {
         sensors: Vec::new(),
         findings: Vec::new(),
     };
-    let machine = Machine::find(proc_root);
-    for &source in tried {
-        if wanted.is_empty() && !selection.sensors.is_empty() {
-            break;
+    let mut taken: Vec<(Domain, &'static str)> = Vec::new();
+    for source in tried {
+        let found = source.find(around);
+        let mut finding = Finding {
+            source,
+            found: found
+                .as_ref()
+                .map(|sensor| sensor.zones().to_vec())
+                .map_err(Clone::clone),
+            used: Vec::new(),
+        };
+        if let Ok(sensor) = found
+            && let Some(part) = Part::of(sensor, &taken, &selection.findings)
+        {
+            taken.extend(
+                part.zones
+                    .iter()
+                    .filter_map(|zone| Some((domain(zone)?, source.name))),
+            );
+            finding.used = part.zones.iter().map(|zone| zone.name.clone()).collect();
+            selection.sensors.push(Box::new(part));
         }
-        let sensor = machine
-            .clone()
-            .and_then(|machine| make(source, proc_root, sys_root, machine));
-        let found = sensor.map(|sensor| {
-            let zones = sensor.zones().to_vec();
-            selection.sensors.push(sensor);
-            zones
-        });
-        selection.findings.push(Finding { source, found });
+        selection.findings.push(finding);
     }
     selection
 }
 
-fn make(
-    source: PowerSource,
-    proc_root: &Path,
-    sys_root: &Path,
-    machine: Machine,
-) -> Result<Box<dyn Sensor>, SensorError> {
-    Ok(match source {
-        PowerSource::Rapl => Box::new(Powercap::find(sys_root, &machine)?),
-        PowerSource::Model => Box::new(Model::new(proc_root, machine)),
-    })
+/// A sensor of which only some zones are wanted.
+struct Part {
+    sensor: Box<dyn Sensor>,
+    /// Indexes of them.
+    kept: Vec<usize>,
+    zones: Vec<Zone>,
+}
+
+impl Part {
+    /// The zones of the domains that are not taken yet, and the parts of these; `None` where there are none.
+    fn of(
+        sensor: Box<dyn Sensor>,
+        taken: &[(Domain, &'static str)],
+        before: &[Finding],
+    ) -> Option<Self> {
+        let is_free = |zone: &Zone| {
+            let domain = domain(zone);
+            domain.is_some() && taken.iter().all(|(other, _)| Some(*other) != domain)
+        };
+        let all = sensor.zones();
+        let whole: Vec<&str> = all
+            .iter()
+            .filter(|zone| is_free(zone))
+            .map(|zone| &*zone.name)
+            .collect();
+        // What is of no known domain is kept beside something that is.
+        let is_part = |zone: &Zone| {
+            domain(zone).is_none()
+                && (whole.contains(&&*zone.parent)
+                    || all.iter().all(|other| other.name != zone.parent))
+        };
+        let is_kept = |zone: &Zone| is_free(zone) || is_part(zone);
+        let kept: Vec<usize> = (0..all.len())
+            .filter(|&index| is_kept(&all[index]))
+            .collect();
+        let why = |zone: &Zone| reason(zone, before);
+        let zones = kept
+            .iter()
+            .map(|&index| Zone {
+                reason: why(&all[index]),
+                ..all[index].clone()
+            })
+            .collect();
+        (!whole.is_empty()).then_some(Self {
+            sensor,
+            kept,
+            zones,
+        })
+    }
+}
+
+/// Why a zone is read from the source that comes after `before`: what these have instead of it.
+fn reason(zone: &Zone, before: &[Finding]) -> String {
+    let domain = domain(zone);
+    let lacks = |finding: &Finding| {
+        let name = finding.source.name;
+        match &finding.found {
+            Err(SensorError::Absent(_)) => format!("{name} is not there"),
+            Err(SensorError::NotPermitted(_)) => format!("{name} is not permitted"),
+            Err(SensorError::Failed(_)) => format!("{name} failed"),
+            Ok(_) => format!("{name} has no {}", zone.kind()),
+        }
+    };
+    if domain.is_none() || before.is_empty() {
+        return "first choice".to_owned();
+    }
+    before.iter().map(lacks).collect::<Vec<_>>().join(", ")
+}
+
+impl Sensor for Part {
+    fn name(&self) -> &'static str {
+        self.sensor.name()
+    }
+
+    fn zones(&self) -> &[Zone] {
+        &self.zones
+    }
+
+    fn period(&self) -> Option<Duration> {
+        self.sensor.period()
+    }
+
+    fn read(&mut self) -> Vec<Result<Reading, SensorError>> {
+        let mut readings: Vec<_> = self.sensor.read().into_iter().map(Some).collect();
+        let none = || {
+            Err(SensorError::Failed(format!(
+                "sensor {} gave no reading",
+                self.name()
+            )))
+        };
+        let take = |&index: &usize| readings.get_mut(index).and_then(Option::take);
+        let kept: Vec<_> = self.kept.iter().map(take).collect();
+        kept.into_iter()
+            .map(|reading| reading.unwrap_or_else(none))
+            .collect()
+    }
 }

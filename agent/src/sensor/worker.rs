@@ -36,7 +36,9 @@ impl Worker {
     /// # Errors
     /// Where no thread can be had.
     pub fn start(sensor: Box<dyn Sensor>, interval: Duration) -> std::io::Result<Self> {
-        let period = period(sensor.zones(), interval);
+        let own = sensor.period().filter(|&period| period < interval);
+        let by_range = period(sensor.zones(), interval);
+        let period = own.into_iter().chain(by_range).min();
         Self::start_with(sensor, period)
     }
 
@@ -212,6 +214,7 @@ mod tests {
             range_uj,
             idle: IdleSource::Seed(0.0),
             source: String::new(),
+            reason: String::new(),
         }
     }
 

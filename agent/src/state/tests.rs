@@ -18,6 +18,7 @@ fn zones(source: &str) -> Vec<ZoneState> {
         range_uj: None,
         idle: IdleSource::Seed(50.0),
         source: source.into(),
+        reason: String::new(),
     };
     vec![
         ZoneState::new(zone("package-0"), "rapl"),

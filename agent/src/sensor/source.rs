@@ -1,0 +1,126 @@
+//! The power sources there are: a line for each, the better first.
+
+use std::fmt;
+use std::path::Path;
+
+use super::model::{Machine, Model};
+use super::powercap::Powercap;
+use super::redfish::{self, Redfish};
+use super::{Sensor, SensorError};
+
+/// A power source.
+pub struct Source {
+    /// As `--power` names it.
+    pub name: &'static str,
+    /// What it gives, and from where.
+    pub gives: &'static str,
+    /// What has to be there for it.
+    pub needs: &'static str,
+    /// `--power auto` tries it.
+    pub is_automatic: bool,
+    find: fn(&Surroundings) -> Result<Box<dyn Sensor>, SensorError>,
+}
+
+/// In the order in which `auto` tries them, and docs/sources.md tells of them.
+pub static SOURCES: &[Source] = &[
+    Source {
+        name: "rapl",
+        gives: "CPU packages and their memory: RAPL's counters through powercap",
+        needs: "an Intel or AMD Zen machine, not a VM; root, or CAP_DAC_READ_SEARCH",
+        is_automatic: true,
+        find: |around| {
+            Ok(Box::new(Powercap::find(
+                around.sys_root,
+                around.machine()?,
+            )?))
+        },
+    },
+    Source {
+        name: "redfish",
+        gives: "the platform: power as its management controller tells it over HTTPS",
+        needs: "--redfish-url and, as a rule, --redfish-credentials-file and --redfish-ca-file",
+        is_automatic: true,
+        find: |around| Ok(Box::new(Redfish::start(around.redfish()?)?)),
+    },
+    Source {
+        name: "model",
+        gives: "CPU packages and memory: modelled from CPU use and memory size",
+        needs: "nothing",
+        is_automatic: true,
+        find: |around| {
+            Ok(Box::new(Model::new(
+                around.proc_root,
+                around.machine()?.clone(),
+            )))
+        },
+    },
+];
+
+/// Where sources look.
+pub struct Surroundings<'a> {
+    /// The host's /proc.
+    pub proc_root: &'a Path,
+    /// The host's /sys.
+    pub sys_root: &'a Path,
+    /// The management controller, where one was named.
+    pub redfish: Option<&'a redfish::Access>,
+    machine: Result<Machine, SensorError>,
+}
+
+impl<'a> Surroundings<'a> {
+    /// Reads what machine it is.
+    #[must_use]
+    pub fn new(
+        proc_root: &'a Path,
+        sys_root: &'a Path,
+        redfish: Option<&'a redfish::Access>,
+    ) -> Self {
+        Self {
+            proc_root,
+            sys_root,
+            redfish,
+            machine: Machine::find(proc_root),
+        }
+    }
+
+    /// What machine it is.
+    ///
+    /// # Errors
+    /// Where that cannot be told.
+    pub fn machine(&self) -> Result<&Machine, SensorError> {
+        self.machine.as_ref().map_err(Clone::clone)
+    }
+
+    fn redfish(&self) -> Result<&redfish::Access, SensorError> {
+        let none = || SensorError::Absent("no --redfish-url: a management controller".to_owned());
+        self.redfish.ok_or_else(none)
+    }
+}
+
+impl Source {
+    /// Looks for it. May block.
+    ///
+    /// # Errors
+    /// Why it cannot be used.
+    pub fn find(&self, around: &Surroundings) -> Result<Box<dyn Sensor>, SensorError> {
+        (self.find)(around)
+    }
+
+    /// The one of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<&'static Self> {
+        SOURCES.iter().find(|source| source.name == name)
+    }
+}
+
+impl PartialEq for Source {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
