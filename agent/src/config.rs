@@ -139,6 +139,15 @@ pub struct Args {
         default_value = "node,pod"
     )]
     metrics: Vec<Level>,
+    /// Also export the metrics of another tool, under its names
+    #[arg(
+        long,
+        env = "HXMLOPS_AGENT_COMPAT",
+        value_enum,
+        value_delimiter = ',',
+        value_name = "TOOL"
+    )]
+    compat: Vec<Compat>,
     /// How long a workload that ended stays exported
     #[arg(long, env = "HXMLOPS_AGENT_METRICS_LINGER", value_name = "TIME", default_value = "10m", value_parser = parse_duration)]
     metrics_linger: Duration,
@@ -196,6 +205,13 @@ pub enum Level {
     Process,
 }
 
+/// A tool whose metrics are exported as well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Compat {
+    /// Kepler 0.11: nodes, containers, pods, virtual machines, and processes where --metrics has them.
+    Kepler,
+}
+
 /// The checked configuration.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -229,6 +245,8 @@ pub struct Config {
     pub spool_max_bytes: u64,
     /// Levels of /metrics.
     pub metrics: Vec<Level>,
+    /// Tools whose metrics are exported as well.
+    pub compat: Vec<Compat>,
     /// How long an ended workload stays exported.
     pub metrics_linger: Duration,
     /// Most workloads per level.
@@ -313,6 +331,7 @@ impl Config {
             spool_dir: args.spool_dir.or_else(state_directory),
             spool_max_bytes: args.spool_max_bytes,
             metrics: args.metrics,
+            compat: args.compat,
             metrics_linger: args.metrics_linger,
             metrics_max_series: args.metrics_max_series,
             check: args.check,

@@ -21,6 +21,7 @@ mod books;
 mod cgroups;
 mod delivery;
 mod families;
+mod kepler;
 mod learned;
 mod processes;
 mod table;
@@ -91,15 +92,12 @@ impl Metrics {
         families.extend(learned::families(&lock(&self.learned)));
         families.extend(self.tick_seconds.collect());
         families.extend(self.scrape_seconds.collect());
+        add_labels(&mut families, &self.constant_labels);
+        let mut of_kepler = self.kepler_families();
+        let [_, (_, node)] = &self.constant_labels;
+        add_labels(&mut of_kepler, &[("node_name", node.clone())]);
+        families.extend(of_kepler);
         families.retain(|family| !family.get_metric().is_empty());
-        for metric in families.iter_mut().flat_map(MetricFamily::mut_metric) {
-            let constant = self
-                .constant_labels
-                .iter()
-                .map(|(name, value)| label(name, value));
-            let labels = constant.chain(metric.take_label()).collect();
-            metric.set_label(labels);
-        }
         let mut text = Vec::new();
         TextEncoder::new().encode(&families, &mut text)?;
         Ok(text)
@@ -163,6 +161,18 @@ impl Metrics {
                     vec![("pid", &key.pid), ("comm", &key.comm), ("namespace", &key.namespace), ("pod", &key.pod)]
                 }),
             ));
+        }
+        families
+    }
+
+    fn kepler_families(&self) -> Vec<MetricFamily> {
+        let books = self.books();
+        let Some(kepler) = &books.kepler else {
+            return Vec::new();
+        };
+        let mut families = kepler.families(&books.zones);
+        if self.levels.contains(&Level::Process) {
+            families.extend(kepler.process_families(&books.zones, &books.processes));
         }
         families
     }
@@ -260,6 +270,14 @@ impl Metrics {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn add_labels(families: &mut [MetricFamily], labels: &[(&'static str, String)]) {
+    for metric in families.iter_mut().flat_map(MetricFamily::mut_metric) {
+        let constant = labels.iter().map(|(name, value)| label(name, value));
+        let labels = constant.chain(metric.take_label()).collect();
+        metric.set_label(labels);
+    }
 }
 
 fn node_families(zones: &[ZoneSums]) -> Vec<MetricFamily> {

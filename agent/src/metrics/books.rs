@@ -7,10 +7,11 @@ use wire::Energy;
 use wire::v1::{Basis, Outcome, Workload};
 
 use super::OTHER;
+use super::kepler::Kepler;
 use super::processes::Processes;
 use super::table::Table;
 use crate::cgroup::watch::Counts;
-use crate::config::{Config, Level};
+use crate::config::{Compat, Config, Level};
 use crate::identity::Unresolved;
 use crate::node::{CpuSums, Node, ZoneState};
 use crate::run::{Record, names};
@@ -53,6 +54,8 @@ pub(super) struct Books {
     pub(super) pods: Table<PodKey>,
     pub(super) containers: Table<ContainerKey>,
     pub(super) processes: Processes,
+    /// Where Kepler's metrics are exported as well.
+    pub(super) kepler: Option<Kepler>,
     pub(super) usage_source: &'static str,
     pub(super) usage_detail: String,
     pub(super) cpu: CpuSums,
@@ -83,6 +86,10 @@ impl Books {
             pods: Table::new(max, pod),
             containers: Table::new(max, container),
             processes: Processes::new(max, config.proc_root.clone()),
+            kepler: config
+                .compat
+                .contains(&Compat::Kepler)
+                .then(|| Kepler::new(max, &config.proc_root)),
             usage_source: "none",
             usage_detail: String::new(),
             cpu: CpuSums::default(),
@@ -110,6 +117,10 @@ impl Books {
         }
         if self.has(Level::Process) {
             self.processes.book(record, now_ns);
+        }
+        if let Some(kepler) = &mut self.kepler {
+            let alive = node.identities.alive();
+            kepler.book(record, &self.processes, &alive, self.cpu, now_ns);
         }
         self.expire(node, now_ns);
     }
@@ -153,7 +164,11 @@ impl Books {
         let before_ns = now_ns.saturating_sub(self.linger.as_nanos() as u64);
         let any = self.pods.has_expired(before_ns)
             || self.containers.has_expired(before_ns)
-            || self.processes.has_expired(before_ns);
+            || self.processes.has_expired(before_ns)
+            || self
+                .kepler
+                .as_ref()
+                .is_some_and(|kepler| kepler.has_expired(before_ns));
         if !any {
             return;
         }
@@ -167,6 +182,9 @@ impl Books {
             .expire(before_ns, now_ns, &|key| pods.contains(key));
         self.containers
             .expire(before_ns, now_ns, &|key| containers.contains(key));
+        if let Some(kepler) = &mut self.kepler {
+            kepler.expire(before_ns, now_ns);
+        }
         self.processes.expire(before_ns, now_ns, &|namespace, pod| {
             pods.iter()
                 .any(|key| key.namespace == namespace && key.pod == pod)
@@ -174,23 +192,40 @@ impl Books {
     }
 }
 
+impl ZoneSums {
+    /// Nothing yet, of a zone that is measured.
+    pub(super) fn new(name: &str, parent: &str, source: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            parent: parent.to_owned(),
+            basis: "measured",
+            sensor: "",
+            source: source.to_owned(),
+            reason: String::new(),
+            up: true,
+            measured: Energy::ZERO,
+            idle: Energy::ZERO,
+            system: Energy::ZERO,
+            outcomes: BTreeMap::new(),
+        }
+    }
+
+    /// As [`crate::sensor::Zone::kind`].
+    pub(super) fn kind(&self) -> &str {
+        self.name.split('-').next().unwrap_or_default()
+    }
+}
+
 fn zone_sums(state: &ZoneState) -> ZoneSums {
     ZoneSums {
-        name: state.zone.name.clone(),
-        parent: state.zone.parent.clone(),
         basis: if state.zone.basis == Basis::Modelled {
             "modelled"
         } else {
             "measured"
         },
         sensor: state.sensor,
-        source: state.zone.source.clone(),
         reason: state.zone.reason.clone(),
-        up: true,
-        measured: Energy::ZERO,
-        idle: Energy::ZERO,
-        system: Energy::ZERO,
-        outcomes: BTreeMap::new(),
+        ..ZoneSums::new(&state.zone.name, &state.zone.parent, &state.zone.source)
     }
 }
 

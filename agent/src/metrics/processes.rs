@@ -68,6 +68,9 @@ impl Processes {
         let proc_root = &self.proc_root;
         let start = |key: &ProcessKey| Some(read(proc_root, key)?.start_ticks);
         unnamed.extend(self.top.book(named, record.duration_ns, now_ns, &start));
+        for (key, used) in keys(record) {
+            self.top.add_cpu(&key, used.cpu_ns);
+        }
         for (key, energies) in unnamed {
             let key = other(&key.namespace, &key.pod);
             let energies = energies.into_iter().enumerate();
@@ -75,6 +78,11 @@ impl Processes {
                 self.others.add_energy(&key, zone, energy, now_ns);
             }
         }
+    }
+
+    /// Whether a process has a series of its own.
+    pub(super) fn is_shown(&self, key: &ProcessKey) -> bool {
+        self.top.is_shown(key)
     }
 
     pub(super) fn has_expired(&self, before_ns: u64) -> bool {
@@ -99,6 +107,17 @@ impl Processes {
         let lives = |key: &ProcessKey| has_pod(&key.namespace, &key.pod);
         self.others.expire(before_ns, now_ns, &lives);
     }
+}
+
+/// Every process that ran, and what it used; the same may come more than once.
+pub(super) fn keys(record: &Record) -> impl Iterator<Item = (ProcessKey, &Use)> {
+    let named = record.parties.uses().iter().filter(|used| used.tgid != 0);
+    named.map(|used| {
+        let workload = used
+            .workload
+            .map(|position| &*record.parties.workloads()[position]);
+        (process_key(used, workload), used)
+    })
 }
 
 /// The process that has the pid now; its start tells it from others that had it.

@@ -13,14 +13,32 @@ pub(super) struct Entry {
     pub(super) zones: Vec<Energy>,
     pub(super) cpu_ns: u64,
     pub(super) last_seen_ns: u64,
+    /// Energy by zone of the interval that was booked at `newest_ns`.
+    newest: Vec<Energy>,
+    newest_ns: u64,
 }
 
 impl Entry {
-    pub(super) fn add(&mut self, zone: usize, energy: Energy) {
-        if self.zones.len() <= zone {
-            self.zones.resize(zone + 1, Energy::ZERO);
+    pub(super) fn add(&mut self, zone: usize, energy: Energy, now_ns: u64) {
+        if self.newest_ns != now_ns {
+            self.newest.clear();
+            self.newest_ns = now_ns;
         }
-        self.zones[zone] += energy;
+        for energies in [&mut self.zones, &mut self.newest] {
+            if energies.len() <= zone {
+                energies.resize(zone + 1, Energy::ZERO);
+            }
+            energies[zone] += energy;
+        }
+    }
+
+    /// Energy by zone of the interval that was booked at `now_ns`; nothing where it had none.
+    pub(super) fn newest(&self, now_ns: u64) -> &[Energy] {
+        if self.newest_ns == now_ns {
+            &self.newest
+        } else {
+            &[]
+        }
     }
 }
 
@@ -54,7 +72,7 @@ impl<K: Clone + Eq + Hash> Table<K> {
     }
 
     pub(super) fn add_energy(&mut self, key: &K, zone: usize, energy: Energy, now_ns: u64) {
-        self.entry(key, now_ns).add(zone, energy);
+        self.entry(key, now_ns).add(zone, energy, now_ns);
     }
 
     pub(super) fn add_cpu(&mut self, key: &K, cpu_ns: u64, now_ns: u64) {

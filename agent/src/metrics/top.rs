@@ -102,10 +102,22 @@ impl<K: Clone + Eq + Hash> Top<K> {
             };
             place.entry.last_seen_ns = now_ns;
             for (zone, energy) in energies.into_iter().enumerate() {
-                place.entry.add(zone, energy);
+                place.entry.add(zone, energy, now_ns);
             }
         }
         left
+    }
+
+    /// Adds CPU time of one that is shown.
+    pub(super) fn add_cpu(&mut self, key: &K, cpu_ns: u64) {
+        if let Some(place) = self.shown.get_mut(key) {
+            place.entry.cpu_ns += cpu_ns;
+        }
+    }
+
+    /// Whether it has counters of its own now.
+    pub(super) fn is_shown(&self, key: &K) -> bool {
+        self.shown.contains_key(key)
     }
 
     /// Forgets who has not been seen since `before_ns` and has ended.
