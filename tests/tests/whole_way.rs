@@ -59,6 +59,8 @@ fn start(usage: &str) -> anyhow::Result<Site> {
             "node-1",
             "--metrics",
             "node,pod,container,process",
+            "--compat",
+            "kepler",
             "--sys-root",
             text(powercap.root()),
             "--aggregator-url",
