@@ -22,6 +22,7 @@ pub mod memory;
 pub mod metrics;
 pub mod node;
 pub mod parties;
+mod perf_event;
 pub mod remainder;
 pub mod run;
 pub mod sample;

@@ -7,7 +7,8 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use agent_ebpf::EVENTS;
 use aya::maps::MapData;
 
-use super::sys::{open_perf_event, put_fd};
+use super::sys::put_fd;
+use crate::perf_event;
 
 /// `PERF_TYPE_HARDWARE` and `PERF_TYPE_SOFTWARE` of the kernel's `enum perf_type_id`.
 const HARDWARE: u32 = 0;
@@ -85,7 +86,7 @@ impl OpenCounters {
 
     fn open_on(&self, cpu: u32) -> io::Result<[OwnedFd; EVENTS]> {
         let [cycles, instructions, misses] = self.events;
-        let open = |(kind, config)| open_perf_event(kind, config, cpu);
+        let open = |(kind, config)| perf_event::open(kind, config, cpu);
         Ok([open(cycles)?, open(instructions)?, open(misses)?])
     }
 }
