@@ -10,9 +10,11 @@ use std::time::Duration;
 use rustix::time::{ClockId, clock_gettime};
 use wire::v1::Basis;
 
+pub mod cpus;
 pub mod integral;
 pub mod model;
 pub mod powercap;
+pub mod rapl;
 pub mod redfish;
 pub mod select;
 pub mod source;

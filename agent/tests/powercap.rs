@@ -1,41 +1,33 @@
 //! RAPL zones as the kernel lays them out: present, absent, unreadable, garbage.
 #![allow(clippy::unwrap_used)]
 
+#[path = "surroundings/tree.rs"]
+mod tree;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use agent::sensor::cpus::{Cpu, Vendor};
 use agent::sensor::model::Machine;
 use agent::sensor::powercap::Powercap;
 use agent::sensor::{IdleSource, Sensor, SensorError};
+use tree::make_unreadable;
 
 fn machine() -> Machine {
     Machine::find(Path::new("/proc")).unwrap()
 }
 
 fn fixture() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/powercap-two-sockets")
+    tree::fixture("powercap-two-sockets")
 }
 
 /// A copy that a test may spoil.
 fn copy() -> tempfile::TempDir {
-    let copy = tempfile::tempdir().unwrap();
-    let status = std::process::Command::new("cp")
-        .arg("-r")
-        .arg(fixture().join("."))
-        .arg(copy.path())
-        .status();
-    assert!(status.unwrap().success());
-    copy
+    tree::copy("powercap-two-sockets")
 }
 
 fn counter(root: &Path, zone: &str) -> PathBuf {
     root.join("class/powercap").join(zone).join("energy_uj")
-}
-
-/// A directory cannot be read as a file, not even by root.
-fn make_unreadable(path: &Path) {
-    fs::remove_file(path).unwrap();
-    fs::create_dir(path).unwrap();
 }
 
 #[test]
@@ -170,6 +162,85 @@ fn counters_that_may_not_be_read_are_named() {
     let error = Powercap::find(tree.path(), &machine()).unwrap_err();
     assert!(
         error.to_string().contains("intel-rapl:0/energy_uj"),
+        "{error}"
+    );
+}
+
+/// Leaves one zone of a tree.
+fn only(root: &Path, kept: &str) {
+    for entry in fs::read_dir(root.join("class/powercap")).unwrap() {
+        let path = entry.unwrap().path();
+        if !path.ends_with(kept) {
+            fs::remove_dir_all(path).unwrap();
+        }
+    }
+}
+
+#[test]
+fn what_repeats_a_package_is_never_read_not_even_alone() {
+    let tree = copy();
+    let sources = |powercap: &Powercap| -> Vec<String> {
+        let zones = powercap.zones().iter();
+        zones.map(|zone| zone.source.clone()).collect()
+    };
+    let powercap = Powercap::find(tree.path(), &machine()).unwrap();
+    assert!(
+        sources(&powercap)
+            .iter()
+            .all(|source| !source.contains("mmio"))
+    );
+    only(tree.path(), "intel-rapl-mmio:0");
+    assert!(counter(tree.path(), "intel-rapl-mmio:0").exists());
+    let error = Powercap::find(tree.path(), &machine()).unwrap_err();
+    assert!(matches!(error, SensorError::Absent(_)), "{error}");
+}
+
+#[test]
+fn amd_s_package_counts_once_however_many_dies_the_kernel_shows() {
+    let tree = copy();
+    for (zone, name) in [
+        ("intel-rapl:0", "package-0-die-0"),
+        ("intel-rapl:1", "package-0-die-1"),
+    ] {
+        fs::write(
+            tree.path().join("class/powercap").join(zone).join("name"),
+            name,
+        )
+        .unwrap();
+    }
+    let packages = |vendor| -> Vec<String> {
+        let cpu = Cpu {
+            vendor,
+            ..machine().cpu
+        };
+        let machine = Machine { cpu, ..machine() };
+        let powercap = Powercap::find(tree.path(), &machine).unwrap();
+        let zones = powercap.zones().iter();
+        let packages = zones.filter(|zone| zone.kind() == "package");
+        packages.map(|zone| zone.name.clone()).collect()
+    };
+    assert_eq!(packages(Vendor::Amd), ["package-0"]);
+    assert_eq!(
+        packages(Vendor::Intel),
+        ["package-0-die-0", "package-0-die-1"]
+    );
+}
+
+#[test]
+fn without_permission_it_says_what_would_help() {
+    let tree = copy();
+    for zone in [
+        "intel-rapl:0",
+        "intel-rapl:0:1",
+        "intel-rapl:1",
+        "intel-rapl:1:1",
+    ] {
+        tree::forbid(&counter(tree.path(), zone));
+    }
+    let find = || Powercap::find(tree.path(), &machine()).unwrap_err();
+    let error = tree::without(tree::READ_EVERYTHING, find);
+    assert!(
+        matches!(&error, SensorError::NotPermitted(why) if why.contains("CAP_DAC_READ_SEARCH")),
         "{error}"
     );
 }

@@ -4,7 +4,7 @@
 
 use agent::capability::{Capabilities, Capability};
 use agent::sensor::model::memory_bytes;
-use agent::sensor::powercap::name_zone;
+use agent::sensor::rapl::name_zone;
 use agent::usage::proc_stat::{BusyTime, ProcessStat};
 use libfuzzer_sys::fuzz_target;
 use procfs_core::{CpuInfo, FromBufRead as _};

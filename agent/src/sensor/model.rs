@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use procfs_core::{CpuInfo, FromBufRead};
 use wire::v1::Basis;
 
+use super::cpus::Cpu;
 use super::{IdleSource, Reading, Sensor, SensorError, Zone, awake_ns, boottime_ns};
 use crate::usage::proc_stat::BusyTime;
 
@@ -69,6 +70,8 @@ const UNKNOWN: Family = family("unknown CPU, average of clouds", 0.74, 3.5);
 /// What the model needs to know of a machine.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Machine {
+    /// What kind of CPU it has.
+    pub cpu: Cpu,
     /// Figures of its CPUs.
     pub family: Family,
     /// Hardware threads (a VM's vCPUs).
@@ -90,10 +93,11 @@ impl Machine {
         let meminfo = std::io::read_to_string(open(&proc_root.join("meminfo"))?)
             .map_err(|error| unread(&error.to_string()))?;
         let memory = memory_bytes(&meminfo).ok_or_else(|| unread("no MemTotal in kB"))?;
-        let field = |name| cpus.get_field(0, name).unwrap_or_default();
-        let number = |name| field(name).parse().unwrap_or_default();
+        let cpu = Cpu::of(&cpus);
+        let vendor = cpus.get_field(0, "vendor_id").unwrap_or_default();
         Ok(Self {
-            family: family_of(field("vendor_id"), number("cpu family"), number("model")),
+            cpu,
+            family: family_of(vendor, cpu.family, cpu.model),
             threads: cpus.num_cores().max(1) as u32,
             memory_bytes: memory,
         })
@@ -226,6 +230,7 @@ fn open(path: &Path) -> Result<File, SensorError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sensor::cpus::Vendor;
 
     #[test]
     fn memory_is_mem_total_whatever_else_is_there() {
@@ -244,6 +249,11 @@ mod tests {
     }
 
     const MACHINE: Machine = Machine {
+        cpu: Cpu {
+            vendor: Vendor::Other,
+            family: 0,
+            model: 0,
+        },
         family: family("test", 1.0, 3.0),
         threads: 4,
         memory_bytes: 10_000_000_000,
