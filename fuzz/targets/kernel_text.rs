@@ -3,7 +3,9 @@
 #![no_main]
 
 use agent::capability::{Capabilities, Capability};
+use agent::sensor::cpus::cpu_list;
 use agent::sensor::model::memory_bytes;
+use agent::sensor::perf::{event_config, uj_per_count};
 use agent::sensor::rapl::name_zone;
 use agent::usage::proc_stat::{BusyTime, ProcessStat};
 use libfuzzer_sys::fuzz_target;
@@ -18,7 +20,9 @@ fuzz_target!(|data: &[u8]| fuzz::one_of_text(
         check_status,
         check_zone,
         check_cpus,
-        check_memory
+        check_memory,
+        check_cpu_list,
+        check_event
     ]
 ));
 
@@ -74,5 +78,21 @@ fn check_cpus(text: &str) {
 fn check_memory(text: &str) {
     if let Some(bytes) = memory_bytes(text) {
         assert!(bytes % 1024 == 0 && text.contains("MemTotal:"));
+    }
+}
+
+fn check_cpu_list(text: &str) {
+    if let Some(cpus) = cpu_list(text) {
+        assert!(!cpus.is_empty() && cpus.iter().all(|&cpu| cpu < 65_536));
+    }
+}
+
+/// An event, or its scale.
+fn check_event(text: &str) {
+    if event_config(text).is_some() {
+        assert!(text.trim().starts_with("event="));
+    }
+    if let Some(uj) = uj_per_count(text, "Joules") {
+        assert!(uj.is_finite() && uj > 0.0);
     }
 }

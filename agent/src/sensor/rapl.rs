@@ -1,4 +1,4 @@
-//! RAPL's domains, whichever way they are read.
+//! RAPL's domains, whichever way they are read: [`super::powercap`] or [`super::perf`].
 //!
 //! `package-N` and `dram-N` add up; `core` and `uncore` lie inside their package, `psys` holds the whole platform:
 //! those three are nested.
@@ -34,6 +34,15 @@ pub fn name_zone(name: &str, parent: Option<&str>) -> Zone {
         idle: IdleSource::Seed(0.0),
         source: String::new(),
         reason: String::new(),
+    }
+}
+
+/// The zone of a `domain` (package, dram, core, uncore, psys) of the package that is called `package`.
+pub(super) fn zone_of(domain: &str, package: &str) -> Zone {
+    match domain {
+        "package" => name_zone(package, None),
+        "psys" => name_zone("psys", None),
+        _ => name_zone(domain, Some(package)),
     }
 }
 

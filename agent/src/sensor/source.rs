@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::Path;
 
 use super::model::{Machine, Model};
+use super::perf::Perf;
 use super::powercap::Powercap;
 use super::redfish::{self, Redfish};
 use super::{Sensor, SensorError};
@@ -34,6 +35,13 @@ pub static SOURCES: &[Source] = &[
                 around.machine()?,
             )?))
         },
+    },
+    Source {
+        name: "perf",
+        gives: "CPU packages and their memory: RAPL's counters through the kernel's perf events",
+        needs: "an Intel or AMD Zen machine, not a VM, whose kernel has the PMU power; CAP_PERFMON",
+        is_automatic: true,
+        find: |around| Ok(Box::new(Perf::find(around.sys_root, around.machine()?)?)),
     },
     Source {
         name: "redfish",
