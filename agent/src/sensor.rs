@@ -13,6 +13,7 @@ use wire::v1::Basis;
 pub mod cpus;
 pub mod integral;
 pub mod model;
+pub mod msr;
 pub mod perf;
 pub mod powercap;
 pub mod rapl;

@@ -88,6 +88,11 @@ fn name_leaders(cpus: impl Iterator<Item = (Place, u32)>) -> Vec<(u32, String)> 
         .collect()
 }
 
+/// The CPUs that are online.
+pub(super) fn online(sys_root: &Path) -> Result<Vec<u32>, SensorError> {
+    read_cpu_list(&sys_root.join("devices/system/cpu/online"))
+}
+
 /// Reads a file that lists CPUs.
 pub(super) fn read_cpu_list(path: &Path) -> Result<Vec<u32>, SensorError> {
     let text = read_trimmed(path)?;

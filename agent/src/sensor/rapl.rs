@@ -1,4 +1,4 @@
-//! RAPL's domains, whichever way they are read: [`super::powercap`] or [`super::perf`].
+//! RAPL's domains, whichever way they are read: [`super::powercap`], [`super::perf`] or [`super::msr`].
 //!
 //! `package-N` and `dram-N` add up; `core` and `uncore` lie inside their package, `psys` holds the whole platform:
 //! those three are nested.

@@ -4,10 +4,14 @@ use std::fmt;
 use std::path::Path;
 
 use super::model::{Machine, Model};
+use super::msr::Msr;
 use super::perf::Perf;
 use super::powercap::Powercap;
 use super::redfish::{self, Redfish};
 use super::{Sensor, SensorError};
+
+/// Where the module msr has a device for each CPU.
+const DEVICES: &str = "/dev/cpu";
 
 /// A power source.
 pub struct Source {
@@ -42,6 +46,19 @@ pub static SOURCES: &[Source] = &[
         needs: "an Intel or AMD Zen machine, not a VM, whose kernel has the PMU power; CAP_PERFMON",
         is_automatic: true,
         find: |around| Ok(Box::new(Perf::find(around.sys_root, around.machine()?)?)),
+    },
+    Source {
+        name: "msr",
+        gives: "CPU packages and their memory: RAPL's registers themselves",
+        needs: "an Intel or AMD Zen machine, not a VM; the module msr; root with CAP_SYS_RAWIO, and /dev/cpu",
+        is_automatic: false,
+        find: |around| {
+            Ok(Box::new(Msr::find(
+                Path::new(DEVICES),
+                around.sys_root,
+                around.machine()?,
+            )?))
+        },
     },
     Source {
         name: "redfish",
