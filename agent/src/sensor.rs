@@ -10,7 +10,9 @@ use std::time::Duration;
 use rustix::time::{ClockId, clock_gettime};
 use wire::v1::Basis;
 
+pub mod channels;
 pub mod cpus;
+pub mod hwmon;
 pub mod integral;
 pub mod model;
 pub mod msr;

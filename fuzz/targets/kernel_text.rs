@@ -3,7 +3,9 @@
 #![no_main]
 
 use agent::capability::{Capabilities, Capability};
+use agent::sensor::channels::channel_number;
 use agent::sensor::cpus::cpu_list;
+use agent::sensor::hwmon::number_beside;
 use agent::sensor::model::memory_bytes;
 use agent::sensor::perf::{event_config, uj_per_count};
 use agent::sensor::rapl::name_zone;
@@ -22,7 +24,8 @@ fuzz_target!(|data: &[u8]| fuzz::one_of_text(
         check_cpus,
         check_memory,
         check_cpu_list,
-        check_event
+        check_event,
+        check_channel
     ]
 ));
 
@@ -94,5 +97,15 @@ fn check_event(text: &str) {
     }
     if let Some(uj) = uj_per_count(text, "Joules") {
         assert!(uj.is_finite() && uj > 0.0);
+    }
+}
+
+/// A file of a chip, or its label.
+fn check_channel(text: &str) {
+    if channel_number(text, "power").is_some() {
+        assert!(text.ends_with("_input") || text.ends_with("_average"));
+    }
+    if number_beside(text, "SVI2_P_Core").is_some() {
+        assert!(text.contains("SVI2_P_Core"));
     }
 }

@@ -88,6 +88,18 @@ fn name_leaders(cpus: impl Iterator<Item = (Place, u32)>) -> Vec<(u32, String)> 
         .collect()
 }
 
+/// Numbers of all packages with a CPU that is online, in order.
+pub(super) fn packages(sys_root: &Path) -> Vec<u16> {
+    let online = online(sys_root).unwrap_or_default();
+    let mut packages: Vec<u16> = online
+        .iter()
+        .map(|cpu| package_of(sys_root, *cpu))
+        .collect();
+    packages.sort_unstable();
+    packages.dedup();
+    packages
+}
+
 /// The CPUs that are online.
 pub(super) fn online(sys_root: &Path) -> Result<Vec<u32>, SensorError> {
     read_cpu_list(&sys_root.join("devices/system/cpu/online"))
@@ -107,7 +119,7 @@ pub(super) fn read_cpu_list(path: &Path) -> Result<Vec<u32>, SensorError> {
 }
 
 /// The package of a CPU, as whoever counts CPU time numbers it: 0 where the kernel does not say.
-fn package_of(sys_root: &Path, cpu: u32) -> u16 {
+pub(super) fn package_of(sys_root: &Path, cpu: u32) -> u16 {
     topology(sys_root, cpu, "physical_package_id")
 }
 

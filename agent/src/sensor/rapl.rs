@@ -77,7 +77,7 @@ pub(super) fn keep_readable<T>(
 }
 
 /// Packages and memory begin with the model's idle power, until theirs is learned.
-fn seed_idle(zones: &mut [Zone], machine: &Machine) {
+pub(super) fn seed_idle(zones: &mut [Zone], machine: &Machine) {
     let count = |kind: &str| {
         zones
             .iter()

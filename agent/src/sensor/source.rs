@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::Path;
 
+use super::hwmon::Hwmon;
 use super::model::{Machine, Model};
 use super::msr::Msr;
 use super::perf::Perf;
@@ -59,6 +60,13 @@ pub static SOURCES: &[Source] = &[
                 around.machine()?,
             )?))
         },
+    },
+    Source {
+        name: "hwmon",
+        gives: "CPU packages: from a chip that measures them",
+        needs: "a driver that does: amd_energy (root), zenpower, xgene-hwmon, or acpi_power_meter on NVIDIA Grace",
+        is_automatic: true,
+        find: |around| Ok(Box::new(Hwmon::find(around.sys_root, around.machine()?)?)),
     },
     Source {
         name: "redfish",
