@@ -10,6 +10,7 @@ use std::time::Duration;
 use rustix::time::{ClockId, clock_gettime};
 use wire::v1::Basis;
 
+pub mod acpi;
 pub mod channels;
 pub mod cpus;
 pub mod hwmon;

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::Path;
 
+use super::acpi::Acpi;
 use super::hwmon::Hwmon;
 use super::model::{Machine, Model};
 use super::msr::Msr;
@@ -67,6 +68,13 @@ pub static SOURCES: &[Source] = &[
         needs: "a driver that does: amd_energy (root), zenpower, xgene-hwmon, or acpi_power_meter on NVIDIA Grace",
         is_automatic: true,
         find: |around| Ok(Box::new(Hwmon::find(around.sys_root, around.machine()?)?)),
+    },
+    Source {
+        name: "acpi",
+        gives: "the platform: power as its firmware's own meter tells it",
+        needs: "a server whose firmware has one, and the driver acpi_power_meter",
+        is_automatic: true,
+        find: |around| Ok(Box::new(Acpi::find(around.sys_root)?)),
     },
     Source {
         name: "redfish",
