@@ -117,8 +117,11 @@ fn gap_sample(index: usize, state: &mut ZoneState, earlier: &Standing) -> ZoneSa
     }
 }
 
-/// The zone's counter as an earlier process has told of it.
+/// The zone's counter as an earlier process has told of it; `None` also where it was that process's own.
 fn reading(earlier: &Standing, state: &ZoneState) -> Option<Reading> {
+    if !state.zone.is_lasting {
+        return None;
+    }
     let is_it =
         |counter: &&Counter| counter.zone == state.zone.name && counter.source == state.zone.source;
     let counter = earlier.counters.iter().find(is_it)?;
@@ -204,6 +207,7 @@ mod tests {
             basis: Basis::Measured,
             package: Some(0),
             range_uj: Some(RANGE),
+            is_lasting: true,
             idle: IdleSource::Exact(2.0),
             source: format!("/{name}"),
             reason: String::new(),
@@ -273,6 +277,15 @@ mod tests {
         ];
         assert_eq!(found, expected);
         assert_eq!(gap.end, standing(&zones, moment(111)));
+    }
+
+    #[test]
+    fn a_counter_that_began_with_its_agent_tells_nothing_of_the_gap() {
+        let mut zones = [zone("package-0", "", Ok(reading(60, 110)))];
+        zones[0].zone.is_lasting = false;
+        let gap = gap(&mut zones, &earlier(&[("package-0", 50)]), moment(111)).unwrap();
+        let sample = &gap.interval.zones[0];
+        assert_eq!((sample.outcome(), sample.measured_uj), (Outcome::First, 0));
     }
 
     #[test]

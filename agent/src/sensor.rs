@@ -41,6 +41,8 @@ pub struct Zone {
     pub package: Option<u16>,
     /// The counter's range in microjoules, after which it starts again at 0; `None` where it never wraps.
     pub range_uj: Option<u64>,
+    /// The counter is the machine's; else it began with this agent, and says nothing of what was before.
+    pub is_lasting: bool,
     /// Where idle power is computed and not learned, its watts.
     pub idle: IdleSource,
     /// Where it is read from, for people: a path, or the model's parameters.

@@ -65,6 +65,7 @@ fn zone(name: &str) -> Zone {
         basis: Basis::Measured,
         package: Some(0),
         range_uj: None,
+        is_lasting: true,
         idle: IdleSource::Exact(10.0),
         source: String::new(),
         reason: String::new(),

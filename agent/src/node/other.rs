@@ -39,6 +39,7 @@ impl Other {
             },
             package: None,
             range_uj: None,
+            is_lasting: false,
             idle: IdleSource::Seed(0.0),
             source: format!("{PLATFORM} - {}", names.join(" - ")),
             reason: "a platform meter is there".to_owned(),

@@ -28,6 +28,7 @@ fn zones() -> Vec<ZoneState> {
             basis,
             package,
             range_uj,
+            is_lasting: true,
             idle,
             source: String::new(),
             reason: String::new(),

@@ -65,6 +65,7 @@ fn platform(source: String) -> Zone {
         basis: Basis::Measured,
         package: None,
         range_uj: None,
+        is_lasting: false,
         idle: IdleSource::Seed(0.0),
         source,
         reason: String::new(),

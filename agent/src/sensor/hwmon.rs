@@ -113,6 +113,7 @@ impl Hwmon {
                 .map(|path| path.display().to_string())
                 .collect();
             zones.push(Zone {
+                is_lasting: chip.kind == Kind::Energy,
                 source: paths.join(" + "),
                 ..zone_of("package", &format!("package-{package}"))
             });

@@ -199,6 +199,7 @@ fn zone(name: &str, idle_watts: f64, source: String) -> Zone {
         basis: Basis::Modelled,
         package: None,
         range_uj: None,
+        is_lasting: true,
         idle: IdleSource::Exact(idle_watts),
         source,
         reason: String::new(),

@@ -132,6 +132,7 @@ impl Event {
         packages.iter().take(of).map(move |(cpu, package)| Planned {
             zone: Zone {
                 range_uj: range_uj(self.uj_per_count),
+                is_lasting: false,
                 source: self.path.display().to_string(),
                 ..zone_of(domain, package)
             },

@@ -31,6 +31,7 @@ pub fn name_zone(name: &str, parent: Option<&str>) -> Zone {
         basis: Basis::Measured,
         package: number,
         range_uj: None,
+        is_lasting: true,
         idle: IdleSource::Seed(0.0),
         source: String::new(),
         reason: String::new(),

@@ -62,6 +62,7 @@ impl Redfish {
             basis: Basis::Measured,
             package: None,
             range_uj: None,
+            is_lasting: false,
             idle: IdleSource::Seed(0.0),
             source: access.url.to_string(),
             reason: String::new(),

@@ -212,6 +212,7 @@ mod tests {
             basis: Basis::Measured,
             package: None,
             range_uj,
+            is_lasting: true,
             idle: IdleSource::Seed(0.0),
             source: String::new(),
             reason: String::new(),

@@ -16,6 +16,7 @@ fn zones(source: &str) -> Vec<ZoneState> {
         basis: Basis::Measured,
         package: Some(0),
         range_uj: None,
+        is_lasting: true,
         idle: IdleSource::Seed(50.0),
         source: source.into(),
         reason: String::new(),
