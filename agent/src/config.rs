@@ -100,6 +100,10 @@ pub struct Args {
     /// [default: auto]
     #[arg(long, env = "HXMLOPS_AGENT_POWER", value_name = "SOURCE", value_delimiter = ',', value_parser = power_values())]
     power: Vec<PowerArg>,
+    /// Where RAPL's zones are; in a virtual machine the folder that its host shares with it [default: class/powercap in
+    /// --sys-root]
+    #[arg(long, env = "HXMLOPS_AGENT_POWERCAP_DIR", value_name = "DIR")]
+    powercap_dir: Option<PathBuf>,
     /// The platform's management controller, such as https://10.0.0.7, or one chassis of it, for the source redfish
     #[arg(long, env = "HXMLOPS_AGENT_REDFISH_URL", value_name = "URL")]
     redfish_url: Option<reqwest::Url>,
@@ -235,6 +239,8 @@ pub struct Config {
     pub usage: UsageSource,
     /// Power sources in order; empty: auto.
     pub power: Vec<&'static Source>,
+    /// Where RAPL's zones are; `None`: where sysfs has them.
+    pub powercap_dir: Option<PathBuf>,
     /// The platform's management controller.
     pub redfish: Option<redfish::Access>,
     /// Idle power in watts of zones for which it is not to be learned.
@@ -326,6 +332,7 @@ impl Config {
             aggregator,
             usage: args.usage,
             power: power_sources(&args.power)?,
+            powercap_dir: args.powercap_dir,
             redfish,
             idle_watts: args.idle_watts,
             spool_dir: args.spool_dir.or_else(state_directory),
@@ -343,7 +350,12 @@ impl Config {
     /// Where power sources look.
     #[must_use]
     pub fn surroundings(&self) -> Surroundings<'_> {
-        Surroundings::new(&self.proc_root, &self.sys_root, self.redfish.as_ref())
+        Surroundings::new(
+            &self.proc_root,
+            &self.sys_root,
+            self.powercap_dir.as_deref(),
+            self.redfish.as_ref(),
+        )
     }
 }
 

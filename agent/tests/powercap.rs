@@ -7,14 +7,21 @@ mod tree;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use agent::sample::Sampler;
 use agent::sensor::cpus::{Cpu, Vendor};
 use agent::sensor::model::Machine;
 use agent::sensor::powercap::Powercap;
 use agent::sensor::{IdleSource, Sensor, SensorError};
 use tree::make_unreadable;
+use wire::v1::Outcome;
 
 fn machine() -> Machine {
     Machine::find(Path::new("/proc")).unwrap()
+}
+
+/// In the powercap directory of a sysfs root.
+fn find(sys_root: &Path, machine: &Machine) -> Result<Powercap, SensorError> {
+    Powercap::find(&sys_root.join("class/powercap"), machine)
 }
 
 fn fixture() -> PathBuf {
@@ -32,7 +39,7 @@ fn counter(root: &Path, zone: &str) -> PathBuf {
 
 #[test]
 fn two_sockets_give_additive_packages_and_dram_and_nested_cores() {
-    let mut powercap = Powercap::find(&fixture(), &machine()).unwrap();
+    let mut powercap = find(&fixture(), &machine()).unwrap();
     let zones: Vec<(&str, &str, Option<u64>)> = powercap
         .zones()
         .iter()
@@ -72,7 +79,7 @@ fn two_sockets_give_additive_packages_and_dram_and_nested_cores() {
 
 #[test]
 fn idle_power_is_seeded_from_the_model_and_shared_by_the_sockets() {
-    let powercap = Powercap::find(&fixture(), &machine()).unwrap();
+    let powercap = find(&fixture(), &machine()).unwrap();
     let seed = |name: &str| match powercap
         .zones()
         .iter()
@@ -91,7 +98,7 @@ fn idle_power_is_seeded_from_the_model_and_shared_by_the_sockets() {
 fn a_machine_without_rapl_says_so() {
     let empty = tempfile::tempdir().unwrap();
     for _ in 0..2 {
-        let error = Powercap::find(empty.path(), &machine()).unwrap_err();
+        let error = find(empty.path(), &machine()).unwrap_err();
         let SensorError::Absent(what) = &error else {
             panic!("{error}")
         };
@@ -103,7 +110,7 @@ fn a_machine_without_rapl_says_so() {
 #[test]
 fn one_zone_that_vanishes_or_shows_garbage_spoils_only_itself() {
     let tree = copy();
-    let mut powercap = Powercap::find(tree.path(), &machine()).unwrap();
+    let mut powercap = find(tree.path(), &machine()).unwrap();
     fs::write(counter(tree.path(), "intel-rapl:0"), "\u{1}not a number").unwrap();
     fs::remove_file(counter(tree.path(), "intel-rapl:1")).unwrap();
     make_unreadable(&counter(tree.path(), "intel-rapl:1:1"));
@@ -131,7 +138,7 @@ fn one_zone_that_vanishes_or_shows_garbage_spoils_only_itself() {
 fn one_zone_that_cannot_be_read_at_the_start_is_left_out() {
     let tree = copy();
     make_unreadable(&counter(tree.path(), "intel-rapl:2"));
-    let powercap = Powercap::find(tree.path(), &machine()).unwrap();
+    let powercap = find(tree.path(), &machine()).unwrap();
     assert!(powercap.zones().iter().all(|zone| zone.name != "psys"));
     assert_eq!(powercap.zones().len(), 6);
 }
@@ -142,7 +149,7 @@ fn a_zone_whose_range_makes_no_sense_is_left_out() {
         let tree = copy();
         let zone = tree.path().join("class/powercap/intel-rapl:0:1");
         fs::write(zone.join("max_energy_range_uj"), range).unwrap();
-        let powercap = Powercap::find(tree.path(), &machine()).unwrap();
+        let powercap = find(tree.path(), &machine()).unwrap();
         assert!(powercap.zones().iter().all(|zone| zone.name != "dram-0"));
         assert_eq!(powercap.zones().len(), 6, "{range:?}");
     }
@@ -159,7 +166,7 @@ fn counters_that_may_not_be_read_are_named() {
     ] {
         make_unreadable(&counter(tree.path(), zone));
     }
-    let error = Powercap::find(tree.path(), &machine()).unwrap_err();
+    let error = find(tree.path(), &machine()).unwrap_err();
     assert!(
         error.to_string().contains("intel-rapl:0/energy_uj"),
         "{error}"
@@ -183,7 +190,7 @@ fn what_repeats_a_package_is_never_read_not_even_alone() {
         let zones = powercap.zones().iter();
         zones.map(|zone| zone.source.clone()).collect()
     };
-    let powercap = Powercap::find(tree.path(), &machine()).unwrap();
+    let powercap = find(tree.path(), &machine()).unwrap();
     assert!(
         sources(&powercap)
             .iter()
@@ -191,7 +198,7 @@ fn what_repeats_a_package_is_never_read_not_even_alone() {
     );
     only(tree.path(), "intel-rapl-mmio:0");
     assert!(counter(tree.path(), "intel-rapl-mmio:0").exists());
-    let error = Powercap::find(tree.path(), &machine()).unwrap_err();
+    let error = find(tree.path(), &machine()).unwrap_err();
     assert!(matches!(error, SensorError::Absent(_)), "{error}");
 }
 
@@ -214,7 +221,7 @@ fn amd_s_package_counts_once_however_many_dies_the_kernel_shows() {
             ..machine().cpu
         };
         let machine = Machine { cpu, ..machine() };
-        let powercap = Powercap::find(tree.path(), &machine).unwrap();
+        let powercap = find(tree.path(), &machine).unwrap();
         let zones = powercap.zones().iter();
         let packages = zones.filter(|zone| zone.kind() == "package");
         packages.map(|zone| zone.name.clone()).collect()
@@ -237,10 +244,42 @@ fn without_permission_it_says_what_would_help() {
     ] {
         tree::forbid(&counter(tree.path(), zone));
     }
-    let find = || Powercap::find(tree.path(), &machine()).unwrap_err();
-    let error = tree::without(tree::READ_EVERYTHING, find);
+    let refused = || find(tree.path(), &machine()).unwrap_err();
+    let error = tree::without(tree::READ_EVERYTHING, refused);
     assert!(
         matches!(&error, SensorError::NotPermitted(why) if why.contains("CAP_DAC_READ_SEARCH")),
         "{error}"
     );
+}
+
+/// As Scaphandre's `qemu` shares it with a guest: one counter without a range, and an empty directory beside it.
+#[test]
+fn what_a_host_shares_with_its_guest_is_read_like_hardware() {
+    let share = tempfile::tempdir().unwrap();
+    let package = share.path().join("intel-rapl:0");
+    fs::create_dir(&package).unwrap();
+    fs::create_dir(share.path().join("intel-rapl:0:0")).unwrap();
+    let publish = |microjoules: &str| fs::write(package.join("energy_uj"), microjoules).unwrap();
+    publish("5000000");
+    let mut powercap = Powercap::find(share.path(), &machine()).unwrap();
+    let [zone] = powercap.zones() else {
+        panic!("{:?}", powercap.zones())
+    };
+    assert_eq!(
+        (&*zone.name, &*zone.parent, zone.range_uj),
+        ("package-0", "", None)
+    );
+    let mut sampler = Sampler::default();
+    let mut next = |microjoules: &str| {
+        publish(microjoules);
+        let sample = sampler.sample(&powercap.read()[0], None);
+        (sample.outcome, sample.energy.microjoules())
+    };
+    assert_eq!(next("5000000"), (Outcome::First, 0));
+    assert_eq!(next("5000700"), (Outcome::Sampled, 700));
+    // The host is just writing it: the next reading covers the time.
+    assert_eq!(next(""), (Outcome::Failed, 0));
+    assert_eq!(next("5000900"), (Outcome::Sampled, 200));
+    assert_eq!(next("12"), (Outcome::Reset, 0), "the host has begun anew");
+    assert_eq!(next("42"), (Outcome::Sampled, 30));
 }

@@ -1,7 +1,8 @@
 //! RAPL through powercap: `/sys/class/powercap/intel-rapl:N[:M]/{name,energy_uj,max_energy_range_uj}`, on
 //! Intel and (with the same driver) on AMD Zen. Format: the kernel's Documentation/power/powercap.
 //!
-//! `intel-rapl-mmio:*` repeats a package and is left out.
+//! `intel-rapl-mmio:*` repeats a package and is left out. A host may share such a tree with a virtual machine, with what it
+//! used for it in `intel-rapl:0/energy_uj` and, as Scaphandre's `qemu` does it, nothing beside that.
 
 use std::path::{Path, PathBuf};
 
@@ -18,14 +19,13 @@ pub struct Powercap {
 }
 
 impl Powercap {
-    /// Finds the zones below `sys_root`/class/powercap. `machine` seeds their idle power.
+    /// Finds the zones in `powercap` (/sys/class/powercap). `machine` seeds their idle power.
     ///
     /// # Errors
     /// [`SensorError::Absent`] where there is no RAPL zone; why the first could not be read where no additive
     /// one can. A zone that cannot be read beside others that can is left out.
-    pub fn find(sys_root: &Path, machine: &Machine) -> Result<Self, SensorError> {
-        let powercap = sys_root.join("class/powercap");
-        let directories = rapl_directories(&powercap)?;
+    pub fn find(powercap: &Path, machine: &Machine) -> Result<Self, SensorError> {
+        let directories = rapl_directories(powercap)?;
         let found = directories
             .iter()
             .map(|directory| open_zone(directory, machine.cpu.vendor));
@@ -50,16 +50,16 @@ impl Sensor for Powercap {
 }
 
 fn open_zone(directory: &Path, vendor: Vendor) -> Result<(Zone, PathBuf), SensorError> {
-    let read_name = |directory: &Path| {
-        let name = read_trimmed(&directory.join("name"))?;
-        Ok(package_name(&name, vendor).to_owned())
+    let read_name = |directory: &Path| match read_trimmed(&directory.join("name")) {
+        Err(error @ SensorError::Absent(_)) => package_without_name(directory).ok_or(error),
+        name => Ok(package_name(&name?, vendor).to_owned()),
     };
     let parent = parent_of(directory).map(|parent| read_name(&parent));
     let name = read_name(directory)?;
     let counter = directory.join("energy_uj");
     read_number(&counter)?;
     let mut zone = name_zone(&name, parent.transpose()?.as_deref());
-    zone.range_uj = Some(read_range(&directory.join("max_energy_range_uj"))?);
+    zone.range_uj = read_range(&directory.join("max_energy_range_uj"))?;
     zone.source = counter.display().to_string();
     Ok((zone, counter))
 }
@@ -73,11 +73,19 @@ fn package_name(name: &str, vendor: Vendor) -> &str {
     }
 }
 
-/// A counter's range. Without one a turn could not be told from a new start.
-fn read_range(path: &Path) -> Result<u64, SensorError> {
-    match read_number(path)? {
-        0 => Err(SensorError::Failed(format!("{} is 0", path.display()))),
-        range_uj => Ok(range_uj),
+/// `intel-rapl:N` is package N where nothing says what it is.
+fn package_without_name(directory: &Path) -> Option<String> {
+    let name = directory.file_name()?.to_str()?;
+    let number: u16 = name.strip_prefix("intel-rapl:")?.parse().ok()?;
+    Some(format!("package-{number}"))
+}
+
+/// A counter's range; `None` where there is none, as of one that a host writes: if it falls, it has started again.
+fn read_range(path: &Path) -> Result<Option<u64>, SensorError> {
+    match read_number(path) {
+        Ok(0) => Err(SensorError::Failed(format!("{} is 0", path.display()))),
+        Err(SensorError::Absent(_)) => Ok(None),
+        range_uj => range_uj.map(Some),
     }
 }
 

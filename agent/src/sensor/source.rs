@@ -1,7 +1,7 @@
 //! The power sources there are: a line for each, the better first.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::acpi::Acpi;
 use super::hwmon::Hwmon;
@@ -33,11 +33,11 @@ pub static SOURCES: &[Source] = &[
     Source {
         name: "rapl",
         gives: "CPU packages and their memory: RAPL's counters through powercap",
-        needs: "an Intel or AMD Zen machine, not a VM; root, or CAP_DAC_READ_SEARCH",
+        needs: "an Intel or AMD Zen machine, or a VM whose host shares its part (--powercap-dir); root, or CAP_DAC_READ_SEARCH",
         is_automatic: true,
         find: |around| {
             Ok(Box::new(Powercap::find(
-                around.sys_root,
+                &around.powercap_dir,
                 around.machine()?,
             )?))
         },
@@ -103,6 +103,8 @@ pub struct Surroundings<'a> {
     pub proc_root: &'a Path,
     /// The host's /sys.
     pub sys_root: &'a Path,
+    /// Where RAPL's zones are.
+    pub powercap_dir: PathBuf,
     /// The management controller, where one was named.
     pub redfish: Option<&'a redfish::Access>,
     machine: Result<Machine, SensorError>,
@@ -114,11 +116,14 @@ impl<'a> Surroundings<'a> {
     pub fn new(
         proc_root: &'a Path,
         sys_root: &'a Path,
+        powercap_dir: Option<&Path>,
         redfish: Option<&'a redfish::Access>,
     ) -> Self {
         Self {
             proc_root,
             sys_root,
+            powercap_dir: powercap_dir
+                .map_or_else(|| sys_root.join("class/powercap"), Path::to_path_buf),
             redfish,
             machine: Machine::find(proc_root),
         }
