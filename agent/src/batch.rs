@@ -137,6 +137,8 @@ fn zone(state: &ZoneState) -> Zone {
         name: state.zone.name.clone(),
         parent: state.zone.parent.clone(),
         basis: state.zone.basis.into(),
+        low_percent: state.zone.range_percent.map_or(0, |(low, _)| low),
+        high_percent: state.zone.range_percent.map_or(0, |(_, high)| high),
     }
 }
 
@@ -208,6 +210,7 @@ mod tests {
             package: Some(0),
             range_uj: Some(RANGE),
             is_lasting: true,
+            range_percent: None,
             idle: IdleSource::Exact(2.0),
             source: format!("/{name}"),
             reason: String::new(),

@@ -39,6 +39,8 @@ pub struct Zone {
     pub basis: Basis,
     /// CPU package whose work drives it; `None` where it is the whole node's.
     pub package: Option<u16>,
+    /// Where it is computed: the true energy lies between so many per cent of it; `None`: nobody says.
+    pub range_percent: Option<(u32, u32)>,
     /// The counter's range in microjoules, after which it starts again at 0; `None` where it never wraps.
     pub range_uj: Option<u64>,
     /// The counter is the machine's; else it began with this agent, and says nothing of what was before.

@@ -106,6 +106,7 @@ fn seal(spool: &Spool, batches: usize) {
                 name: "package-0".into(),
                 parent: String::new(),
                 basis: Basis::Measured.into(),
+                ..Zone::default()
             }],
             interval: Interval {
                 start_unix_ms: 1_790_000_000_000,

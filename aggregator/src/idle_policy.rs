@@ -81,6 +81,7 @@ mod tests {
             site: "default".to_owned(),
             zone: "package-0".to_owned(),
             modelled: false,
+            range_percent: None,
             measured: Energy::from_microjoules(idle),
             idle: Energy::from_microjoules(idle),
             system: Energy::ZERO,

@@ -80,6 +80,10 @@ pub struct Report {
     pub coverage_ratio: f64,
     /// Part of the energy by basis.
     pub energy_basis: EnergyBasis,
+    /// Where the true `energy_joules` is thought to lie, by the models; null where all is measured, or nobody says of
+    /// some of it.
+    #[serde(default)]
+    pub energy_range: Option<EnergyRange>,
     /// Some of the idle energy rests on the model's seed, not on what the nodes have shown.
     pub idle_seeded: bool,
     /// Part of the grams by basis.
@@ -128,6 +132,15 @@ pub struct EnergyBasis {
     pub measured: f64,
     /// From a model.
     pub modelled: f64,
+}
+
+/// Joules, from the least to the most. What is measured counts as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct EnergyRange {
+    /// At least.
+    pub low_joules: f64,
+    /// At most.
+    pub high_joules: f64,
 }
 
 /// Shares of grams, 0 to 1 each, 1 together (all 0 where there are no grams).

@@ -182,6 +182,8 @@ fn zone(u: &mut Unstructured<'_>) -> Result<Zone> {
         name: "package-0".to_owned(),
         parent: if is_nested { "platform" } else { "" }.to_owned(),
         basis: u.int_in_range(1..=2)?,
+        low_percent: u.int_in_range(0..=101)?,
+        high_percent: u.int_in_range(0..=1_001)?,
     })
 }
 

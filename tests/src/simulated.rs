@@ -110,6 +110,7 @@ fn zone(name: &str) -> Zone {
         name: name.to_owned(),
         parent: String::new(),
         basis: Basis::Measured.into(),
+        ..Zone::default()
     }
 }
 

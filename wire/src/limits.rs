@@ -23,3 +23,5 @@ pub const MAX_INTERVAL_NS: u64 = 31 * 24 * 3600 * 1_000_000_000;
 pub const MAX_SAMPLE_UJ: u64 = 1_000_000_000_000_000;
 /// Latest start of an interval, 9999-01-01T00:00:00Z: later times have no calendar form.
 pub const MAX_START_UNIX_MS: i64 = 253_370_764_800_000;
+/// Energy that a model may be wrong by: the true one is at most ten times as much.
+pub const MAX_RANGE_PERCENT: u32 = 1_000;

@@ -1,11 +1,11 @@
 //! The rules that every batch keeps, whoever made it.
 
 use crate::limits::{
-    MAX_INTERVAL_NS, MAX_INTERVALS, MAX_LOSSES, MAX_NAME_BYTES, MAX_SAMPLE_UJ, MAX_START_UNIX_MS,
-    MAX_WORKLOADS, MAX_ZONES,
+    MAX_INTERVAL_NS, MAX_INTERVALS, MAX_LOSSES, MAX_NAME_BYTES, MAX_RANGE_PERCENT, MAX_SAMPLE_UJ,
+    MAX_START_UNIX_MS, MAX_WORKLOADS, MAX_ZONES,
 };
 use crate::stream_id::StreamId;
-use crate::v1::{Basis, Batch, Interval, Loss, LossReason, Outcome, Workload, ZoneSample};
+use crate::v1::{Basis, Batch, Interval, Loss, LossReason, Outcome, Workload, Zone, ZoneSample};
 
 /// The first rule that a batch was found to break.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -51,6 +51,9 @@ pub enum Invalid {
         /// What it should be.
         measured: u64,
     },
+    /// Per cent that do not hold what was told, or beside energy that was measured.
+    #[error("zone '{0}': its range is no model's")]
+    Range(String),
     /// Energy in a sample whose outcome says that none is known.
     #[error("interval {0}: energy in a sample whose outcome has none")]
     EnergyWithoutSample(usize),
@@ -92,6 +95,7 @@ pub fn validate(batch: &Batch) -> Result<(), Invalid> {
         if !matches!(zone.basis(), Basis::Measured | Basis::Modelled) {
             return Err(Invalid::Unknown("basis"));
         }
+        check_range(zone)?;
     }
     if batch
         .readings
@@ -107,6 +111,17 @@ pub fn validate(batch: &Batch) -> Result<(), Invalid> {
         .iter()
         .enumerate()
         .try_for_each(|(index, interval)| check_interval(batch, index, interval))
+}
+
+/// A range is a modelled zone's, and holds what was told.
+fn check_range(zone: &Zone) -> Result<(), Invalid> {
+    let is_there = (zone.low_percent, zone.high_percent) != (0, 0);
+    let holds = (1..=100).contains(&zone.low_percent)
+        && (100..=MAX_RANGE_PERCENT).contains(&zone.high_percent);
+    if is_there && !(holds && zone.basis() == Basis::Modelled) {
+        return Err(Invalid::Range(zone.name.clone()));
+    }
+    Ok(())
 }
 
 fn check_loss(batch: &Batch, index: usize, loss: &Loss) -> Result<(), Invalid> {

@@ -44,16 +44,19 @@ fn batch() -> Batch {
                 name: "package-0".into(),
                 parent: String::new(),
                 basis: Basis::Measured.into(),
+                ..Zone::default()
             },
             Zone {
                 name: "core-0".into(),
                 parent: "package-0".into(),
                 basis: Basis::Measured.into(),
+                ..Zone::default()
             },
             Zone {
                 name: "dram-0".into(),
                 parent: String::new(),
                 basis: Basis::Modelled.into(),
+                ..Zone::default()
             },
         ],
         intervals: vec![Interval {
@@ -214,6 +217,21 @@ fn each_rule_is_kept() {
     check(&Invalid::Unknown("basis"), |batch| {
         batch.zones[0].basis = 77;
     });
+    for (zone, low, high) in [
+        (0, 50, 200),
+        (2, 0, 200),
+        (2, 101, 200),
+        (2, 50, 99),
+        (2, 50, 1_001),
+    ] {
+        let name = ["package-0", "core-0", "dram-0"][zone];
+        check(&Invalid::Range(name.into()), |batch| {
+            (
+                batch.zones[zone].low_percent,
+                batch.zones[zone].high_percent,
+            ) = (low, high);
+        });
+    }
     check(&Invalid::Time(0), |batch| {
         batch.intervals[0].duration_ns = 0;
     });

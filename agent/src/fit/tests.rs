@@ -66,6 +66,7 @@ fn zone(name: &str) -> Zone {
         package: Some(0),
         range_uj: None,
         is_lasting: true,
+        range_percent: None,
         idle: IdleSource::Exact(10.0),
         source: String::new(),
         reason: String::new(),

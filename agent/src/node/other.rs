@@ -40,6 +40,7 @@ impl Other {
             package: None,
             range_uj: None,
             is_lasting: false,
+            range_percent: None,
             idle: IdleSource::Seed(0.0),
             source: format!("{PLATFORM} - {}", names.join(" - ")),
             reason: "a platform meter is there".to_owned(),

@@ -29,6 +29,7 @@ fn zones() -> Vec<ZoneState> {
             package,
             range_uj,
             is_lasting: true,
+            range_percent: None,
             idle,
             source: String::new(),
             reason: String::new(),

@@ -66,6 +66,7 @@ fn platform(source: String) -> Zone {
         package: None,
         range_uj: None,
         is_lasting: false,
+        range_percent: None,
         idle: IdleSource::Seed(0.0),
         source,
         reason: String::new(),

@@ -200,6 +200,7 @@ fn zone(name: &str, idle_watts: f64, source: String) -> Zone {
         package: None,
         range_uj: None,
         is_lasting: true,
+        range_percent: None,
         idle: IdleSource::Exact(idle_watts),
         source,
         reason: String::new(),

@@ -32,6 +32,7 @@ pub fn name_zone(name: &str, parent: Option<&str>) -> Zone {
         package: number,
         range_uj: None,
         is_lasting: true,
+        range_percent: None,
         idle: IdleSource::Seed(0.0),
         source: String::new(),
         reason: String::new(),

@@ -63,6 +63,7 @@ impl Redfish {
             package: None,
             range_uj: None,
             is_lasting: false,
+            range_percent: None,
             idle: IdleSource::Seed(0.0),
             source: access.url.to_string(),
             reason: String::new(),

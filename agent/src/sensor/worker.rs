@@ -213,6 +213,7 @@ mod tests {
             package: None,
             range_uj,
             is_lasting: true,
+            range_percent: None,
             idle: IdleSource::Seed(0.0),
             source: String::new(),
             reason: String::new(),

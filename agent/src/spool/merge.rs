@@ -153,6 +153,7 @@ fn loss(lost: &Lost, stream_id: StreamId, zones: &mut Dictionary<Zone>) -> Loss 
             name: zone.name.clone(),
             parent: String::new(),
             basis: zone.basis,
+            ..Zone::default()
         }),
         measured_uj: zone.measured_uj,
     };

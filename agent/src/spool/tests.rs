@@ -54,6 +54,7 @@ fn interval(run: &str, energy_uj: u64, end: Standing) -> Measured {
         name: "package-0".into(),
         parent: String::new(),
         basis: Basis::Measured.into(),
+        ..Zone::default()
     };
     let sample = ZoneSample {
         zone: 0,

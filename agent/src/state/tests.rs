@@ -17,6 +17,7 @@ fn zones(source: &str) -> Vec<ZoneState> {
         package: Some(0),
         range_uj: None,
         is_lasting: true,
+        range_percent: None,
         idle: IdleSource::Seed(50.0),
         source: source.into(),
         reason: String::new(),

@@ -10,7 +10,7 @@ use super::coverage::Coverage;
 use super::footprint::{Footprint, Sites};
 use super::notes::notes;
 use super::stages::Stages;
-use super::{EnergyBasis, IdlePolicy, Lost, Report};
+use super::{EnergyBasis, EnergyRange, IdlePolicy, Lost, Report};
 use crate::idle_policy::{IdleSplit, share_idle};
 use crate::intensity::Slot;
 use crate::site::Site;
@@ -81,6 +81,7 @@ pub fn build(
         pue: footprint.pue(),
         coverage_ratio,
         energy_basis: books.basis(),
+        energy_range: books.range(),
         idle_seeded: books.idle_seeded,
         intensity_basis: footprint.shares_by_basis(),
         intensity: footprint.intensity(),
@@ -145,6 +146,10 @@ struct Books {
     energy: Energy,
     idle: Energy,
     modelled: Energy,
+    /// Of what is modelled and has a range.
+    ranged: Energy,
+    low_joules: f64,
+    high_joules: f64,
     idle_seeded: bool,
     /// Some of it is from an hour into which minutes were folded.
     by_hour: bool,
@@ -160,8 +165,22 @@ impl Books {
         if cell.modelled {
             self.modelled += energy;
         }
+        if let Some((low, high)) = cell.range_percent {
+            self.ranged += energy;
+            self.low_joules += energy.joules() * f64::from(low) / 100.0;
+            self.high_joules += energy.joules() * f64::from(high) / 100.0;
+        }
         self.idle_seeded |= cell.idle_seeded;
         self.by_hour |= cell.is_hour();
+    }
+
+    fn range(&self) -> Option<EnergyRange> {
+        let measured = self.energy.checked_sub(self.modelled)?.joules();
+        let is_whole = self.modelled > Energy::ZERO && self.ranged == self.modelled;
+        is_whole.then_some(EnergyRange {
+            low_joules: measured + self.low_joules,
+            high_joules: measured + self.high_joules,
+        })
     }
 
     fn basis(&self) -> EnergyBasis {

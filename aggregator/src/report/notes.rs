@@ -37,7 +37,17 @@ const NOTES: [Note; 10] = [
     },
     |report, _| {
         let part = report.energy_basis.modelled;
-        (part > 0.0).then(|| format!("Modelled, not measured: {} of the energy.", percent(part)))
+        (part > 0.0).then(|| {
+            let told = format!("Modelled, not measured: {} of the energy", percent(part));
+            match report.energy_range {
+                Some(range) => format!(
+                    "{told}; in truth it all may be {} to {}.",
+                    units::energy(range.low_joules),
+                    units::energy(range.high_joules)
+                ),
+                None => format!("{told}."),
+            }
+        })
     },
     |report, _| {
         report.idle_seeded.then(|| {

@@ -56,6 +56,7 @@ fn cell(number: i64, node: &str, site: &str, shares: &[(usize, u64, u64)]) -> Ce
         site: site.to_owned(),
         zone: "package-0".to_owned(),
         modelled: false,
+        range_percent: None,
         measured: uj(active + 1_000 + 500),
         idle: uj(1_000),
         system: uj(500),
@@ -325,6 +326,39 @@ fn notes_name_what_is_weak() {
     }
     assert!(report.idle_seeded && near(report.intensity_basis.annual, 1.0));
     assert_eq!(report.stages[0].components[0].basis, "modelled");
+}
+
+#[test]
+fn what_a_model_may_be_wrong_by_reaches_the_report() {
+    let measured = || cell(0, "n1", "lab", &[(0, 1_000_000, 1)]);
+    let modelled = |range_percent| Cell {
+        zone: "dram-0".to_owned(),
+        modelled: true,
+        range_percent,
+        ..measured()
+    };
+    let report = |cells| build(&ledger(1, cells), IdlePolicy::None, &[], &BTreeMap::new());
+    let range = |cells| {
+        let range = report(cells).energy_range?;
+        Some((range.low_joules, range.high_joules))
+    };
+    assert_eq!(range(vec![measured()]), None, "nothing is modelled");
+    let both = || vec![measured(), modelled(Some((50, 250)))];
+    assert_eq!(range(both()), Some((1.5, 3.5)));
+    let unknown = Cell {
+        zone: "package-1".to_owned(),
+        ..modelled(None)
+    };
+    assert_eq!(
+        range([both(), vec![unknown]].concat()),
+        None,
+        "nobody says of some of it"
+    );
+    let note = &report(both()).notes[1];
+    assert!(
+        note.contains("50 %") && note.contains("1.500 J to 3.500 J"),
+        "{note}"
+    );
 }
 
 fn any_cells() -> impl Strategy<Value = Vec<Cell>> {

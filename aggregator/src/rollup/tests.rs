@@ -10,6 +10,7 @@ fn zone(name: &str, parent: &str) -> Zone {
         name: name.to_owned(),
         parent: parent.to_owned(),
         basis: Basis::Measured.into(),
+        ..Zone::default()
     }
 }
 

@@ -68,6 +68,8 @@ pub struct Cell {
     pub zone: String,
     /// Whether the energy was modelled (else measured).
     pub modelled: bool,
+    /// Where it was: the true energy lies between so many per cent of it; `None`: nobody says.
+    pub range_percent: Option<(u32, u32)>,
     /// All energy of the zone.
     pub measured: Energy,
     /// Its idle part.

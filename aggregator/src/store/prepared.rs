@@ -24,7 +24,8 @@ pub(super) type LabelsDigest = [u8; 16];
 pub(super) struct ZoneKey {
     pub(super) name: String,
     pub(super) parent: String,
-    pub(super) modelled: bool,
+    /// Where it is modelled: the true energy lies between so many per cent of the told; 0 and 0: nobody says.
+    pub(super) modelled: Option<(u32, u32)>,
 }
 
 impl From<&Zone> for ZoneKey {
@@ -32,7 +33,8 @@ impl From<&Zone> for ZoneKey {
         Self {
             name: zone.name.clone(),
             parent: zone.parent.clone(),
-            modelled: zone.basis() == Basis::Modelled,
+            modelled: (zone.basis() == Basis::Modelled)
+                .then_some((zone.low_percent, zone.high_percent)),
         }
     }
 }

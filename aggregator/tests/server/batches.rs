@@ -30,6 +30,7 @@ pub(crate) fn zone(name: &str, parent: &str) -> Zone {
         name: name.to_owned(),
         parent: parent.to_owned(),
         basis: Basis::Measured.into(),
+        ..Zone::default()
     }
 }
 

@@ -3,7 +3,7 @@
 use aggregator::config::ServeConfig;
 use aggregator::serve::{Server, StartError};
 use serde_json::{Value, json};
-use wire::v1::Outcome;
+use wire::v1::{Basis, Outcome};
 
 use crate::batches::{batch, interval, sample, time, zone};
 use crate::running::{Running, args, error_line};
@@ -48,6 +48,30 @@ async fn a_report_says_that_a_zone_could_not_be_read() {
     assert_eq!(report["coverage_ratio"], 0.5);
     let note = report["notes"][0].as_str().unwrap();
     assert!(note.contains("known for 50 % of the run's time"), "{note}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn modelled_energy_has_the_range_of_its_model() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = Running::start(directory.path()).await;
+    // The second comes of an agent whose model knows better.
+    for (sequence, low, high) in [(1, 50, 200), (2, 90, 110)] {
+        let mut batch = batch("n1", sequence, "r1");
+        batch.zones[0].basis = Basis::Modelled.into();
+        (batch.zones[0].low_percent, batch.zones[0].high_percent) = (low, high);
+        let share = sample(0, 0, 0, &[1_000_000, 0]);
+        batch.intervals = vec![interval(sequence as i64 * 1_000, 1, 2, vec![share])];
+        assert_eq!(server.send_batch(&batch).await.status(), 200);
+    }
+    let report = server.json("/api/v1/runs/r1/report").await;
+    assert_eq!(report["energy_joules"], 2.0);
+    assert_eq!(report["energy_range"]["low_joules"], 1.4);
+    assert_eq!(report["energy_range"]["high_joules"], 3.1);
+    let nodes = server.json("/api/v1/nodes").await;
+    let zones = nodes[0]["zones"].as_array().unwrap();
+    assert_eq!(zones.len(), 1, "whatever the range: {nodes}");
+    assert_eq!(zones[0]["measured_microjoules"], 2_000_000);
     server.stop().await;
 }
 

@@ -85,6 +85,7 @@ impl Agent {
             name: name.to_owned(),
             parent: String::new(),
             basis: Basis::Measured.into(),
+            ..Zone::default()
         };
         wire::encode(&Batch {
             version: wire::VERSION,

@@ -127,6 +127,7 @@ impl Dictionary {
                 name: row.zone.clone(),
                 parent: String::new(),
                 basis: basis.into(),
+                ..Zone::default()
             },
         )
     }

@@ -37,6 +37,10 @@ const ZONE: Table = Table {
     find: "SELECT id FROM zone WHERE name = ?1 AND parent = ?2 AND modelled = ?3",
     add: "INSERT INTO zone (name, parent, modelled) VALUES (?1, ?2, ?3) RETURNING id",
 };
+const MODEL_RANGE: Table = Table {
+    find: "SELECT id FROM model_range WHERE low_percent = ?1 AND high_percent = ?2",
+    add: "INSERT INTO model_range (low_percent, high_percent) VALUES (?1, ?2) RETURNING id",
+};
 const WORKLOAD: Table = Table {
     find:
         "SELECT id FROM workload WHERE workflow = ?1 AND run = ?2 AND stage = ?3 AND component = ?4
@@ -141,7 +145,14 @@ impl Dictionary {
     }
 
     fn zone(&mut self, connection: &Connection, zone: &ZoneKey) -> rusqlite::Result<i64> {
-        let params = (&zone.name, &zone.parent, zone.modelled);
+        if let Some(&id) = self.zones.get(zone) {
+            return Ok(id);
+        }
+        let modelled = match zone.modelled {
+            None => 0,
+            Some(range) => find_or_add(self.fixed, connection, &MODEL_RANGE, range)?,
+        };
+        let params = (&zone.name, &zone.parent, modelled);
         lookup(&mut self.zones, self.fixed, connection, &ZONE, zone, params)
     }
 

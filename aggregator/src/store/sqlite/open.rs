@@ -10,10 +10,11 @@ use rusqlite_migration::{M, Migrations};
 use crate::store::StoreError;
 
 /// Every change of the schema, in order; its number is its place, from 1.
-const SCHEMA: [&str; 3] = [
+const SCHEMA: [&str; 4] = [
     include_str!("migrations/0001_ledger.sql"),
     include_str!("migrations/0002_once_only.sql"),
     include_str!("migrations/0003_tokens.sql"),
+    include_str!("migrations/0004_model_range.sql"),
 ];
 /// `application_id` of a ledger, as the first migration sets it.
 const APPLICATION_ID: i64 = 1_213_746_508;

@@ -111,9 +111,10 @@ pub(super) fn nodes(connection: &Connection) -> rusqlite::Result<Vec<NodeSummary
 }
 
 fn zone_totals(connection: &Connection, node_id: i64) -> rusqlite::Result<Vec<ZoneTotals>> {
-    let sql = "SELECT name, parent, modelled, measured_uj, idle_uj, system_uj
+    let sql = "SELECT name, parent, modelled <> 0 AS is_modelled, sum(measured_uj), sum(idle_uj), sum(system_uj)
                FROM zone_total JOIN zone ON id = zone_id
-               WHERE node_id = ?1 ORDER BY parent <> '', name, parent, modelled";
+               WHERE node_id = ?1 GROUP BY name, parent, is_modelled
+               ORDER BY parent <> '', name, parent, is_modelled";
     let totals = |row: &Row<'_>| {
         let parent: String = row.get(1)?;
         let (measured, idle, system) = (amount(row, 3)?, amount(row, 4)?, amount(row, 5)?);

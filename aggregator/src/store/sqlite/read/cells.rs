@@ -132,11 +132,13 @@ impl Reading {
         } = form;
         let sql = format!(
             "SELECT {time}, cluster, node, site.name, zone.name, modelled, measured_uj, idle_uj,
-                    system_uj, system_usage_ns, covered_ns, idle_seeded, cell.node_id, zone_id
+                    system_uj, system_usage_ns, covered_ns, idle_seeded, cell.node_id, zone_id,
+                    low_percent, high_percent
              FROM run_node JOIN {zones} AS cell ON cell.node_id = run_node.node_id
              JOIN node ON node.id = cell.node_id
              JOIN zone ON zone.id = zone_id
              JOIN site ON site.id = cell.site_id
+             LEFT JOIN model_range ON model_range.id = modelled
              WHERE run_id = ?1 AND {time} BETWEEN ?2 AND ?3 AND parent = ''"
         );
         let mut statement = connection.prepare_cached(&sql)?;
@@ -225,6 +227,7 @@ fn read_cell(row: &Row<'_>, length_ms: i64) -> rusqlite::Result<Cell> {
         site: row.get(3)?,
         zone: row.get(4)?,
         modelled: row.get(5)?,
+        range_percent: range_percent(row)?,
         measured: energy(row, 6)?,
         idle: energy(row, 7)?,
         system: energy(row, 8)?,
@@ -232,6 +235,15 @@ fn read_cell(row: &Row<'_>, length_ms: i64) -> rusqlite::Result<Cell> {
         covered_ms: covered_ms(amount(row, 10)?, length_ms),
         idle_seeded: row.get(11)?,
         shares: Vec::new(),
+    })
+}
+
+/// `None` where nobody says, and of what was measured.
+fn range_percent(row: &Row<'_>) -> rusqlite::Result<Option<(u32, u32)>> {
+    let range: (Option<u32>, Option<u32>) = (row.get(14)?, row.get(15)?);
+    Ok(match range {
+        (Some(low), Some(high)) if high > 0 => Some((low, high)),
+        _ => None,
     })
 }
 
