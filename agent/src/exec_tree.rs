@@ -58,6 +58,12 @@ impl ExecTrees {
         group.map(Arc::as_ref)
     }
 
+    /// The group of a process that lived at the last refresh: one of that pid that has ended since is another.
+    #[must_use]
+    pub fn group_of_living(&self, pid: u32) -> Option<&ExecGroup> {
+        self.members.get(&pid).map(Arc::as_ref)
+    }
+
     fn follow(&mut self) {
         let proc_root = &self.proc_root;
         // A pid may have been given to another process meanwhile.

@@ -1,5 +1,7 @@
 //! Whose CPU time it is: from a cgroup, or a process, to a workload.
 
+mod devices;
+
 use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,6 +9,7 @@ use std::sync::Arc;
 
 use wire::v1::{Workload, WorkloadKind};
 
+use self::devices::Known;
 use crate::cgroup::hierarchy::Hierarchy;
 use crate::cgroup::watch::{CgroupWatch, Counts, Lookup, Names};
 use crate::cgroup::{Owner, owner};
@@ -26,6 +29,7 @@ pub struct Identities {
     exec_trees: ExecTrees,
     machines: Machines,
     unresolved: Unresolved,
+    device_users: Known,
 }
 
 /// What could not be named and went to `system`, since start.
@@ -58,6 +62,7 @@ impl Identities {
             machines: Machines::new(proc_root),
             cgroups,
             unresolved: Unresolved::default(),
+            device_users: Known::default(),
         }
     }
 
@@ -138,11 +143,19 @@ impl Identities {
         let Ok(cgroups) = fs::read_to_string(path) else {
             return Lookup::Unknown { first: false };
         };
-        let mut paths = cgroups
-            .lines()
-            .filter_map(|line| line.splitn(3, ':').nth(2));
-        Lookup::Known(paths.find_map(owner))
+        Lookup::Known(owner_in(&cgroups))
     }
+}
+
+/// The owner by a `PID/cgroup`, whose lines are `number:controllers:path`: an exec group decides, and else the unified
+/// hierarchy, whose line is the last.
+fn owner_in(cgroups: &str) -> Option<Owner> {
+    let paths = cgroups
+        .lines()
+        .filter_map(|line| line.splitn(3, ':').nth(2));
+    let owners: Vec<Owner> = paths.filter_map(owner).collect();
+    let group = owners.iter().find(|owner| matches!(owner, Owner::Exec(_)));
+    group.or(owners.last()).cloned()
 }
 
 /// An exec group decides over the container that it runs in, and else the unified hierarchy.

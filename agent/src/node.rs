@@ -99,11 +99,11 @@ impl Node {
         let mut samples = Vec::with_capacity(zones.len());
         let answers = read_all(&mut self.workers, self.sensor_timeout);
         for (worker, readings) in self.workers.iter().zip(answers) {
-            let own = zones.by_ref().take(worker.zones().len());
-            samples.extend(
-                own.enumerate()
-                    .map(|(index, state)| state.sample(of_zone(&readings, index))),
-            );
+            let own = zones.by_ref().take(worker.zones().len()).enumerate();
+            samples.extend(own.map(|(index, state)| {
+                state.activity = worker.activity().get(index).cloned().unwrap_or_default();
+                state.sample(of_zone(&readings, index))
+            }));
         }
         if let Some(other) = &mut self.other {
             samples.push(other.sample(&samples));

@@ -16,7 +16,7 @@ pub struct Parties {
     by_package: bool,
 }
 
-/// CPU time of one process (0: of a cgroup's unnamed rest) on one package.
+/// CPU time of one process (0: of a cgroup's unnamed rest) on one package, or its use of a device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Use {
     /// Index into [`Parties::workloads`]; `None`: the system's.
@@ -31,6 +31,17 @@ pub struct Use {
     pub cpu_ns: u64,
     /// What it did in that time.
     pub events: Events,
+    /// The device that it used instead, whose CPU time and package are 0 then.
+    pub device: Option<DeviceTime>,
+}
+
+/// What a process used of a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeviceTime {
+    /// The device's zone, as an index into the node's.
+    pub zone: usize,
+    /// Its part, as a weight among those who used the same device.
+    pub weight: u64,
 }
 
 impl Parties {
@@ -53,6 +64,27 @@ impl Parties {
             package: row.package,
             cpu_ns: row.cpu_ns,
             events: row.events,
+            device: None,
+        });
+    }
+
+    /// Adds a process's use of a device to its workload, or to the system.
+    pub fn add_device(
+        &mut self,
+        tgid: u32,
+        comm: &str,
+        device: DeviceTime,
+        workload: Option<Arc<Workload>>,
+    ) {
+        let workload = workload.map(|workload| self.position(workload));
+        self.uses.push(Use {
+            workload,
+            tgid,
+            comm: comm.to_owned(),
+            package: 0,
+            cpu_ns: 0,
+            events: Events::default(),
+            device: Some(device),
         });
     }
 
@@ -66,6 +98,7 @@ impl Parties {
                 package,
                 cpu_ns,
                 events: Events::default(),
+                device: None,
             });
         }
     }
@@ -106,6 +139,14 @@ impl Parties {
                 0
             }
         };
+        self.uses.iter().map(weight).collect()
+    }
+
+    /// The weight of each of [`Parties::uses`] in the zone of a device; 0 for what used none or another.
+    #[must_use]
+    pub fn device_weights(&self, zone: usize) -> Vec<u64> {
+        let of_zone = |device: DeviceTime| (device.zone == zone).then_some(device.weight);
+        let weight = |used: &Use| used.device.and_then(of_zone).unwrap_or(0);
         self.uses.iter().map(weight).collect()
     }
 

@@ -56,7 +56,9 @@ pub fn measure(node: &mut Node, start: Moment, end: Moment) -> Record {
     // 3. Who used the CPUs meanwhile.
     let usage = node.read_usage();
     // 5. Which workloads they are.
-    let parties = node.identities.group(&usage);
+    let mut parties = node.identities.group(&usage);
+    let activities = node.zones.iter().map(|state| &state.activity);
+    node.identities.add_devices(activities, &mut parties);
     // 4. Each zone's energy, split among them.
     settle(&mut node.zones, &samples, &usage, parties, start, end)
 }
@@ -72,18 +74,32 @@ fn settle(
 ) -> Record {
     let duration_ns = end.boottime_ns - start.boottime_ns;
     let asleep_ns = duration_ns.saturating_sub(end.awake_ns - start.awake_ns);
-    let split = |(state, sample): (&mut ZoneState, &Sample)| {
-        split(state, *sample, usage, &parties, duration_ns, asleep_ns)
+    let split = |(index, (state, sample)): (usize, (&mut ZoneState, &Sample))| {
+        split(
+            index,
+            state,
+            *sample,
+            usage,
+            &parties,
+            duration_ns,
+            asleep_ns,
+        )
     };
     Record {
         start_unix_ms: end.unix_ms - (duration_ns / 1_000_000) as i64,
         duration_ns,
-        zones: zones.iter_mut().zip(samples).map(split).collect(),
+        zones: zones
+            .iter_mut()
+            .zip(samples)
+            .enumerate()
+            .map(split)
+            .collect(),
         parties,
     }
 }
 
 fn split(
+    index: usize,
     state: &mut ZoneState,
     sample: Sample,
     usage: &UsageInterval,
@@ -105,12 +121,17 @@ fn split(
     let (recent, earlier) = sample.split_at(duration_ns);
     // A suspended machine draws next to nothing, and no idle power.
     let awake_ns = recent.elapsed_ns.saturating_sub(asleep_ns);
+    let is_device = state.zone.is_device();
     let is_whole = recent.is_known()
         && earlier.elapsed_ns == 0
         && asleep_ns <= duration_ns / 100
-        && !usage.is_late;
+        && (is_device || !usage.is_late);
     if is_whole {
-        let utilisation = usage.utilisation(package);
+        let utilisation = if is_device {
+            state.activity.utilisation()
+        } else {
+            usage.utilisation(package)
+        };
         state
             .idle
             .observe(recent.energy, recent.elapsed_ns, utilisation);
@@ -118,7 +139,9 @@ fn split(
     let recent_idle = state.idle.idle_part(recent.energy, awake_ns);
     let active = recent.energy.checked_sub(recent_idle).unwrap_or_default();
     let seconds = is_whole.then_some(awake_ns as f64 / 1e9);
-    let (weights, weighed_by) = if usage.has_events {
+    let (weights, weighed_by) = if is_device {
+        (parties.device_weights(index), state.activity.weighed_by())
+    } else if usage.has_events {
         state.weigh(parties, active, seconds)
     } else {
         (parties.cpu_weights(package), CPU_TIME)

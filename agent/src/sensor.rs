@@ -11,6 +11,7 @@ use rustix::time::{ClockId, clock_gettime};
 use wire::v1::Basis;
 
 pub mod acpi;
+pub mod activity;
 pub mod channels;
 pub mod cpus;
 pub mod hwmon;
@@ -25,10 +26,11 @@ pub mod select;
 pub mod source;
 pub mod worker;
 
+use self::activity::Activity;
 pub use select::{Finding, Selection, select};
 pub use source::{Source, Surroundings};
 
-/// One zone that a sensor reads: a powercap directory, a modelled part of the machine, later a GPU.
+/// One zone that a sensor reads: a powercap directory, a modelled part of the machine, a GPU.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Zone {
     /// package-0, dram-0, core-0, psys: unique on the node.
@@ -58,6 +60,12 @@ impl Zone {
     #[must_use]
     pub fn kind(&self) -> &str {
         self.name.split('-').next().unwrap_or_default()
+    }
+
+    /// Its energy is for work of its own, and not of the CPUs: [`Sensor::activity`] tells whose.
+    #[must_use]
+    pub fn is_device(&self) -> bool {
+        self.kind() == "gpu"
     }
 }
 
@@ -117,6 +125,18 @@ pub trait Sensor: Send {
 
     /// One reading per zone.
     fn read(&mut self) -> Vec<Result<Reading, SensorError>>;
+
+    /// For each zone that is a device, what it did between the last two calls of [`Sensor::read`], and for whom; nothing
+    /// where none is. After a reading that failed a default, which says that nothing is known.
+    fn activity(&mut self) -> Vec<Activity> {
+        Vec::new()
+    }
+
+    /// Takes the sensor apart, where its zones can be read on a thread each, so that one that hangs costs itself alone:
+    /// a sensor for each, in their order. Nothing where it is to be read as a whole.
+    fn take_parts(&mut self) -> Vec<Box<dyn Sensor>> {
+        Vec::new()
+    }
 
     /// How often it wants to be read, however long the interval; `None` where the interval will do.
     fn period(&self) -> Option<Duration> {

@@ -58,7 +58,7 @@ pub(super) fn families(zones: &[Learned]) -> [MetricFamily; 4] {
     [
         gauge(
             "hxmlops_agent_weights_info",
-            "By what the active energy of a zone is split: cpu_time, or the counters of the CPUs.",
+            "By what the active energy of a zone is split: cpu_time or the counters of the CPUs, gpu_time or gpu_presence.",
             zones.iter().map(|zone| {
                 (
                     vec![("zone", &*zone.zone), ("weights", zone.weighed_by)],

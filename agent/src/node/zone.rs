@@ -7,6 +7,7 @@ use crate::fit::{CPU_TIME, Fit, Terms};
 use crate::idle::IdlePower;
 use crate::parties::Parties;
 use crate::sample::{Sample, Sampler};
+use crate::sensor::activity::Activity;
 use crate::sensor::{Reading, SensorError, Zone};
 
 /// One zone and what was learned of it.
@@ -20,6 +21,8 @@ pub struct ZoneState {
     pub idle: IdlePower,
     /// What its active energy costs per event, where counters can tell.
     pub fit: Option<Fit>,
+    /// Of a device: what it did in the interval of the last sample.
+    pub activity: Activity,
     sampler: Sampler,
     failing: bool,
 }
@@ -31,6 +34,7 @@ impl ZoneState {
             fit: Terms::of(&zone).map(Fit::new),
             zone,
             sensor,
+            activity: Activity::default(),
             sampler: Sampler::default(),
             failing: false,
         }

@@ -8,6 +8,8 @@ use wire::v1::{Basis, Outcome};
 
 use super::*;
 use crate::fit::tests::any_use;
+use crate::parties::DeviceTime;
+use crate::sensor::activity::{Activity, DeviceUse, GPU_PRESENCE, GPU_TIME};
 use crate::sensor::{IdleSource, Reading, SensorError, Zone};
 use crate::usage::{CgroupRef, Events, PackageTime, UsageRow};
 
@@ -19,7 +21,7 @@ const SMALL_RANGE: u64 = 65_712_999_613;
 /// How often counters are read within an interval.
 const READ_EVERY_MS: u64 = 40_000;
 
-/// Two packages with memory, a zone inside another, and one of the whole node.
+/// Two packages with memory, a zone inside another, one of the whole node, and a GPU.
 fn zones() -> Vec<ZoneState> {
     let zone = |name: &str, parent: &str, package, range_uj, basis, idle| {
         let zone = Zone {
@@ -51,10 +53,12 @@ fn zones() -> Vec<ZoneState> {
             Basis::Modelled,
             IdleSource::Exact(9.0),
         ),
+        zone("gpu-0", "", None, None, measured, IdleSource::Seed(0.0)),
     ]
 }
 
-const ZONES: usize = 6;
+const ZONES: usize = 7;
+const GPU: usize = 6;
 
 /// What happens to a zone in an interval.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -75,6 +79,8 @@ struct Step {
     zones: Vec<(u64, Fate)>,
     /// (workload, or the system's; package; CPU time; events)
     rows: Vec<(Option<u8>, u16, (u64, Events))>,
+    /// (workload, or the system's; time that it kept the GPU busy, time that it was there)
+    gpu_uses: Vec<(Option<u8>, u64, u64)>,
     lost_ns: [u64; 2],
     idle_ns: [u64; 2],
     by_package: bool,
@@ -90,12 +96,13 @@ prop_compose! {
             8 => Just(Fate::Good), 1 => Just(Fate::Failed), 1 => Just(Fate::Absent), 1 => Just(Fate::Restart),
         ]), ZONES),
         rows in prop::collection::vec((prop::option::of(0..4_u8), 0..2_u16, any_use()), 0..8),
+        gpu_uses in prop::collection::vec((prop::option::of(0..6_u8), 0..5_u64, 0..5_u64), 0..6),
         lost_ns in [0..5_000_000_000_u64, 0..5_000_000_000_u64],
         idle_ns in [0..50_000_000_000_u64, 0..50_000_000_000_u64],
         by_package in prop::bool::weighted(0.8),
         has_events in prop::bool::weighted(0.8),
     ) -> Step {
-        Step { awake_ms, asleep_ms, clock_step_ms, zones, rows, lost_ns, idle_ns, by_package, has_events }
+        Step { awake_ms, asleep_ms, clock_step_ms, zones, rows, gpu_uses, lost_ns, idle_ns, by_package, has_events }
     }
 }
 
@@ -125,16 +132,42 @@ impl Step {
         }
     }
 
+    fn activity(&self) -> Activity {
+        let mut activity = Activity {
+            watched_ns: self.awake_ms * 1_000_000,
+            busy_ns: self.awake_ms * 500_000,
+            uses: Vec::new(),
+        };
+        for (pid, &(_, busy_ns, there_ns)) in self.gpu_uses.iter().enumerate() {
+            activity.add_use(DeviceUse {
+                pid: pid as u32,
+                busy_ns,
+                there_ns,
+            });
+        }
+        activity
+    }
+
     fn parties(&self, usage: &UsageInterval) -> Parties {
         let mut parties = Parties::new(usage.by_package);
+        let named = |run: u8| {
+            let run = run.to_string();
+            Arc::new(Workload {
+                run,
+                ..Workload::default()
+            })
+        };
         for (row, (workload, ..)) in usage.rows.iter().zip(&self.rows) {
-            let workload = workload.map(|run| {
-                Arc::new(Workload {
-                    run: run.to_string(),
-                    ..Workload::default()
-                })
-            });
-            parties.add(row, workload);
+            parties.add(row, workload.map(named));
+        }
+        for (pid, weight) in self.activity().weights() {
+            let (workload, ..) = self.gpu_uses[pid as usize];
+            parties.add_device(
+                pid,
+                "",
+                DeviceTime { zone: GPU, weight },
+                workload.map(named),
+            );
         }
         for time in &usage.packages {
             parties.add_lost(time.package, time.lost_ns);
@@ -238,6 +271,7 @@ impl Simulation {
         let end = self.clock.moment(boottime_ns, awake_ns, wall_ms);
         let usage = step.usage();
         let parties = step.parties(&usage);
+        self.zones[GPU].activity = step.activity();
         let record = settle(&mut self.zones, &samples, &usage, parties, self.last, end);
         self.last = end;
         record
@@ -281,6 +315,7 @@ fn trained() -> &'static Simulation {
                 clock_step_ms: 0,
                 zones: zones.collect(),
                 rows: rows.concat(),
+                gpu_uses: vec![(Some(0), 1, 1)],
                 lost_ns: [0; 2],
                 idle_ns: [40_000_000_000; 2],
                 by_package: true,
@@ -318,7 +353,8 @@ fn sum(energies: impl IntoIterator<Item = Energy>) -> u128 {
         .sum()
 }
 
-fn check(state: &ZoneState, record: &Record, zone: &ZoneRecord) -> Result<(), TestCaseError> {
+fn check(state: &ZoneState, record: &Record, index: usize) -> Result<(), TestCaseError> {
+    let zone = &record.zones[index];
     prop_assert!(zone.sample.is_known() || zone.sample.energy == Energy::ZERO);
     prop_assert_eq!(zone.shares.is_some(), state.zone.parent.is_empty());
     let Some(shares) = &zone.shares else {
@@ -333,7 +369,11 @@ fn check(state: &ZoneState, record: &Record, zone: &ZoneRecord) -> Result<(), Te
     prop_assert_eq!(shares.active.len(), record.parties.workloads().len());
     prop_assert_eq!(zone.weights.len(), record.parties.uses().len());
     for (used, weight) in record.parties.uses().iter().zip(&zone.weights) {
-        let ran_here = used.cpu_ns > 0 && record.parties.is_on(used, state.zone.package);
+        let on_device = used
+            .device
+            .is_some_and(|device| device.zone == index && device.weight > 0);
+        let on_cpu = used.cpu_ns > 0 && record.parties.is_on(used, state.zone.package);
+        let ran_here = if index == GPU { on_device } else { on_cpu };
         prop_assert_eq!(*weight > 0, ran_here, "who ran counts, and nobody else");
     }
     Ok(())
@@ -360,10 +400,12 @@ proptest! {
             prop_assert_eq!(record.duration_ns, elapsed_ms * 1_000_000, "whatever the wall clock does");
             prop_assert_eq!(record.start_unix_ms + elapsed_ms as i64, simulation.last.unix_ms);
             for (index, (state, zone)) in simulation.zones.iter().zip(&record.zones).enumerate() {
-                check(state, &record, zone)?;
+                check(state, &record, index)?;
                 measured[index] += sum([zone.sample.energy]);
                 resets[index] |= zone.sample.outcome == Outcome::Reset;
-                if !step.has_events {
+                if index == GPU {
+                    prop_assert!([GPU_TIME, GPU_PRESENCE].contains(&zone.weighed_by));
+                } else if !step.has_events {
                     prop_assert!(zone.weighed_by == CPU_TIME || zone.weighed_by.is_empty());
                 }
             }

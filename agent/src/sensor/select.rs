@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::activity::Activity;
 use super::source::{SOURCES, Source, Surroundings};
 use super::{Reading, Sensor, SensorError, Zone};
 
@@ -76,20 +77,32 @@ pub fn select(wanted: &[&'static Source], around: &Surroundings) -> Selection {
                 .map_err(Clone::clone),
             used: Vec::new(),
         };
-        if let Ok(sensor) = found
-            && let Some(part) = Part::of(sensor, &taken, &selection.findings)
-        {
-            taken.extend(
-                part.zones
-                    .iter()
-                    .filter_map(|zone| Some((domain(zone)?, source.name))),
-            );
-            finding.used = part.zones.iter().map(|zone| zone.name.clone()).collect();
-            selection.sensors.push(Box::new(part));
+        if let Ok(sensor) = found {
+            let parts = apart(sensor).into_iter();
+            let parts: Vec<Part> = parts
+                .filter_map(|part| Part::of(part, &taken, &selection.findings))
+                .collect();
+            let used = || parts.iter().flat_map(|part| &part.zones);
+            taken.extend(used().filter_map(|zone| Some((domain(zone)?, source.name))));
+            finding.used = used().map(|zone| zone.name.clone()).collect();
+            let parts = parts
+                .into_iter()
+                .map(|part| Box::new(part) as Box<dyn Sensor>);
+            selection.sensors.extend(parts);
         }
         selection.findings.push(finding);
     }
     selection
+}
+
+/// The sensor, or what it can be taken apart into.
+fn apart(mut sensor: Box<dyn Sensor>) -> Vec<Box<dyn Sensor>> {
+    let parts = sensor.take_parts();
+    if parts.is_empty() {
+        vec![sensor]
+    } else {
+        parts
+    }
 }
 
 /// A sensor of which only some zones are wanted.
@@ -172,6 +185,14 @@ impl Sensor for Part {
 
     fn period(&self) -> Option<Duration> {
         self.sensor.period()
+    }
+
+    fn activity(&mut self) -> Vec<Activity> {
+        let all = self.sensor.activity();
+        self.kept
+            .iter()
+            .filter_map(|&index| all.get(index).cloned())
+            .collect()
     }
 
     fn read(&mut self) -> Vec<Result<Reading, SensorError>> {

@@ -5,6 +5,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync
 use std::time::{Duration, Instant};
 use std::{mem, thread};
 
+use super::activity::Activity;
 use super::{Reading, Sensor, SensorError, Zone};
 use crate::sample::longest_interval;
 
@@ -22,11 +23,19 @@ pub struct Worker {
     name: &'static str,
     zones: Vec<Zone>,
     requests: SyncSender<()>,
-    answers: Receiver<Vec<Readings>>,
+    answers: Receiver<Answer>,
     /// A request is under way whose answer did not come in time.
     overdue: bool,
     /// An answer that came too late for its interval: what the next one goes on from.
     late: Vec<Readings>,
+    activity: Vec<Activity>,
+}
+
+/// All since the last answer.
+#[derive(Default)]
+struct Answer {
+    readings: Vec<Readings>,
+    activity: Vec<Activity>,
 }
 
 impl Worker {
@@ -56,6 +65,7 @@ impl Worker {
             answers,
             overdue: false,
             late: Vec::new(),
+            activity: Vec::new(),
         })
     }
 
@@ -76,7 +86,8 @@ impl Worker {
         if self.overdue
             && let Ok(late) = self.answers.try_recv()
         {
-            self.late.extend(late);
+            self.late.extend(late.readings);
+            self.activity = late.activity;
             self.overdue = false;
         }
         if !self.overdue {
@@ -88,28 +99,41 @@ impl Worker {
     /// All readings since the last answer, the one that was asked for last, waiting until `deadline` at most.
     pub fn answer(&mut self, deadline: Instant) -> Vec<Readings> {
         if self.overdue {
+            self.activity.clear();
             return self.failed("still has not answered an earlier reading");
         }
         match self
             .answers
             .recv_timeout(deadline.saturating_duration_since(Instant::now()))
         {
-            Ok(readings) => {
+            Ok(answer) => {
                 let mut all = mem::take(&mut self.late);
-                all.extend(readings);
+                all.extend(answer.readings);
+                // Who used a device in the time of a late answer is of no use: its energy is the system's.
+                self.activity = answer.activity;
                 all
             }
             Err(RecvTimeoutError::Timeout) => {
                 self.overdue = true;
                 // A sensor that is always late is read all the same, one interval behind.
                 if self.late.is_empty() {
+                    self.activity.clear();
                     self.failed("did not answer in time")
                 } else {
                     mem::take(&mut self.late)
                 }
             }
-            Err(RecvTimeoutError::Disconnected) => self.failed("has died"),
+            Err(RecvTimeoutError::Disconnected) => {
+                self.activity.clear();
+                self.failed("has died")
+            }
         }
+    }
+
+    /// What its devices did in the time of the last answer, zone by zone; empty where nothing is known.
+    #[must_use]
+    pub fn activity(&self) -> &[Activity] {
+        &self.activity
     }
 
     fn failed(&self, what: &str) -> Vec<Readings> {
@@ -135,13 +159,22 @@ pub fn can_follow(zone: &Zone) -> bool {
         .is_none_or(|range_uj| longest_interval(range_uj) >= 2 * MIN_PERIOD)
 }
 
+impl Answer {
+    fn add(&mut self, activity: Vec<Activity>) {
+        self.activity.resize_with(activity.len(), Activity::default);
+        for (sum, later) in self.activity.iter_mut().zip(activity) {
+            sum.add(later);
+        }
+    }
+}
+
 fn serve(
     mut sensor: Box<dyn Sensor>,
     period: Option<Duration>,
     requests: &Receiver<()>,
-    answers: &SyncSender<Vec<Readings>>,
+    answers: &SyncSender<Answer>,
 ) {
-    let mut readings: Vec<Readings> = Vec::new();
+    let mut answer = Answer::default();
     loop {
         let asked = match period {
             Some(period) => requests.recv_timeout(period),
@@ -150,13 +183,14 @@ fn serve(
         if asked == Err(RecvTimeoutError::Disconnected) {
             return;
         }
-        readings.push(sensor.read());
+        answer.readings.push(sensor.read());
+        answer.add(sensor.activity());
         if asked.is_ok() {
-            if answers.send(mem::take(&mut readings)).is_err() {
+            if answers.send(mem::take(&mut answer)).is_err() {
                 return;
             }
-        } else if readings.len() > MAX_KEPT {
-            readings.remove(0);
+        } else if answer.readings.len() > MAX_KEPT {
+            answer.readings.remove(0);
         }
     }
 }
@@ -202,6 +236,14 @@ mod tests {
                 boottime_ns: 1,
                 awake_ns: 1,
             })]
+        }
+
+        fn activity(&mut self) -> Vec<Activity> {
+            let watched_ns = 1;
+            vec![Activity {
+                watched_ns,
+                ..Activity::default()
+            }]
         }
     }
 
@@ -250,6 +292,8 @@ mod tests {
         };
         assert!(is_failed(read(Duration::ZERO)));
         assert!(is_failed(read(Duration::ZERO)), "still hanging");
+        assert!(workers[0].activity().is_empty());
+        let mut read = |timeout| read_all(&mut workers, timeout).remove(0);
         for _ in 0..2 {
             gate.send(()).unwrap();
         }
@@ -260,6 +304,11 @@ mod tests {
             (!counters.is_empty()).then_some(counters)
         });
         assert_eq!(recovered, Some(vec![1, 2]));
+        assert_eq!(
+            workers[0].activity()[0].watched_ns,
+            1,
+            "of the time that was asked for"
+        );
     }
 
     #[test]
@@ -276,6 +325,7 @@ mod tests {
             let counters = counters(&worker.answer(Instant::now() + LONG));
             let expected: Vec<u64> = (next..).take(counters.len()).collect();
             assert!(!counters.is_empty() && counters == expected, "{counters:?}");
+            assert_eq!(worker.activity()[0].watched_ns, counters.len() as u64);
             next += counters.len() as u64;
         }
     }
