@@ -19,6 +19,7 @@ pub mod integral;
 pub mod model;
 pub mod msr;
 pub mod perf;
+pub mod nvml;
 pub mod powercap;
 pub mod rapl;
 pub mod redfish;

@@ -17,6 +17,7 @@ pub mod authority;
 pub mod cgroups;
 pub mod chaos;
 pub mod load;
+pub mod nvml;
 pub mod powercap;
 pub mod redfish;
 mod scrape;
@@ -45,7 +46,7 @@ pub fn program(name: &str) -> PathBuf {
     directory.join(name)
 }
 
-/// Builds both programs into the folder that the running test was built in.
+/// Builds both programs, and the GPU driver that is none, into the folder that the running test was built in.
 fn build() -> anyhow::Result<PathBuf> {
     let test = std::env::current_exe()?;
     let profile = test
@@ -61,10 +62,13 @@ fn build() -> anyhow::Result<PathBuf> {
         "--quiet",
         "--locked",
         "--bins",
+        "--lib",
         "--package",
         "agent",
         "--package",
         "aggregator",
+        "--package",
+        "fake-nvml",
         "--target-dir",
     ]);
     cargo.arg(target);

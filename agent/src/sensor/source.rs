@@ -7,6 +7,7 @@ use super::acpi::Acpi;
 use super::hwmon::Hwmon;
 use super::model::{Machine, Model};
 use super::msr::Msr;
+use super::nvml::Nvml;
 use super::perf::Perf;
 use super::powercap::Powercap;
 use super::redfish::{self, Redfish};
@@ -68,6 +69,13 @@ pub static SOURCES: &[Source] = &[
         needs: "a driver that does: amd_energy (root), zenpower, xgene-hwmon, or acpi_power_meter on NVIDIA Grace",
         is_automatic: true,
         find: |around| Ok(Box::new(Hwmon::find(around.sys_root, around.machine()?)?)),
+    },
+    Source {
+        name: "nvml",
+        gives: "NVIDIA GPUs, and who uses them: counters of the driver's library, or its power over time",
+        needs: "the driver with its libnvidia-ml.so.1, and /dev/nvidiactl and /dev/nvidiaN of each GPU",
+        is_automatic: true,
+        find: |_| Ok(Box::new(Nvml::find()?)),
     },
     Source {
         name: "acpi",

@@ -223,10 +223,13 @@ fn cpu_labels(zone: &ZoneSums) -> Option<Labels<'_>> {
 
 fn gpu_labels(zone: &ZoneSums) -> Option<Labels<'_>> {
     let number = zone.name.strip_prefix("gpu-")?;
+    // NVML's zones are told of as `UUID (name), ...`.
+    let (uuid, rest) = zone.source.split_once(" (").unwrap_or((&zone.source, ""));
+    let name = rest.split_once("), ").map_or("", |(name, _)| name);
     let labels = vec![
         ("gpu", number),
-        ("gpu_uuid", &*zone.source),
-        ("gpu_name", ""),
+        ("gpu_uuid", uuid),
+        ("gpu_name", name),
         ("vendor", "nvidia"),
     ];
     zone.parent.is_empty().then_some(labels)

@@ -39,12 +39,16 @@ fn zones() -> Vec<ZoneSums> {
         idle: Energy::from_microjoules(40_000_000),
         ..ZoneSums::new(name, parent, &format!("/{name}"))
     };
+    let gpu = ZoneSums {
+        source: "GPU-1 (Fake 9000), driver 999.1".to_owned(),
+        ..zone("gpu-0", "")
+    };
     vec![
         zone("package-0", ""),
         zone("package-1", ""),
         zone("dram-0", ""),
         zone("core-0", "package-0"),
-        zone("gpu-0", ""),
+        gpu,
         zone("other", ""),
     ]
 }
@@ -281,6 +285,11 @@ fn figures_are_the_agents() {
         &whole(40.0),
     );
     check("kepler_node_gpu_idle_watts", &["gpu"], &[("0", 4.0)]);
+    check(
+        "kepler_node_gpu_joules_total",
+        &["gpu_uuid", "gpu_name"],
+        &[("GPU-1 Fake 9000", 100.0)],
+    );
     // Half of 2 x 60 J, and of 60 J.
     let pod = [
         ("web-0 running package", 60.0),

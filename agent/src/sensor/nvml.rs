@@ -1,0 +1,119 @@
+//! NVIDIA's GPUs, as the driver's own library tells of them (libnvidia-ml.so.1, opened at run time).
+//!
+//! Each GPU is read on a thread of its own, since a call about one may hang. Calls: NVIDIA's NVML API reference.
+
+mod card;
+mod errors;
+mod library;
+mod work;
+
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread;
+use std::time::Duration;
+
+use nvml_wrapper::Nvml as Driver;
+use nvml_wrapper::error::NvmlError;
+use tracing::warn;
+
+use self::card::Card;
+use self::errors::{Asked, told};
+use super::activity::Activity;
+use super::{Reading, Sensor, SensorError, Zone, integral};
+
+/// As `--power` names it.
+const NAME: &str = "nvml";
+
+/// Without a daemon that keeps them awake, GPUs take seconds each to start.
+const LONGEST_SEARCH: Duration = Duration::from_secs(30);
+
+/// Who used a GPU is asked as often as its driver looks; who ended before is not told of.
+const PERIOD: Duration = integral::PERIOD;
+
+/// All GPUs.
+pub struct Nvml {
+    cards: Vec<Card>,
+    zones: Vec<Zone>,
+}
+
+impl Nvml {
+    /// Looks for the driver and its GPUs.
+    ///
+    /// # Errors
+    /// Where there is no GPU that tells its energy or power.
+    pub fn find() -> Result<Self, SensorError> {
+        let (sender, found) = channel();
+        let search = thread::Builder::new().name("nvml-search".to_owned());
+        let started = search.spawn(move || sender.send(look()));
+        started.map_err(|error| SensorError::Failed(format!("cannot start a thread: {error}")))?;
+        match found.recv_timeout(LONGEST_SEARCH) {
+            Ok(found) => found,
+            Err(RecvTimeoutError::Timeout) => Err(SensorError::Failed(format!(
+                "NVIDIA's driver did not answer in {LONGEST_SEARCH:?}"
+            ))),
+            Err(RecvTimeoutError::Disconnected) => {
+                Err(SensorError::Failed("the search for GPUs died".to_owned()))
+            }
+        }
+    }
+}
+
+fn look() -> Result<Nvml, SensorError> {
+    let driver = Driver::init().map_err(|error| told(Asked::Driver, &error))?;
+    let count = driver
+        .device_count()
+        .map_err(|error| told(Asked::Driver, &error))?;
+    let found = (0..count).map(Card::find);
+    let (cards, errors): (Vec<_>, Vec<_>) = found.partition(Result::is_ok);
+    let cards: Vec<Card> = cards.into_iter().flatten().collect();
+    let errors: Vec<SensorError> = errors.into_iter().filter_map(Result::err).collect();
+    if cards.is_empty() {
+        let none = || SensorError::Absent("a GPU of NVIDIA's".to_owned());
+        return Err(errors.into_iter().next().unwrap_or_else(none));
+    }
+    for error in errors {
+        warn!("left out: {error}");
+    }
+    let zones = cards
+        .iter()
+        .flat_map(|card| card.zones().to_vec())
+        .collect();
+    Ok(Nvml { cards, zones })
+}
+
+impl Sensor for Nvml {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn zones(&self) -> &[Zone] {
+        &self.zones
+    }
+
+    fn read(&mut self) -> Vec<Result<Reading, SensorError>> {
+        self.cards.iter_mut().flat_map(Card::read).collect()
+    }
+
+    fn activity(&mut self) -> Vec<Activity> {
+        self.cards.iter_mut().flat_map(Card::activity).collect()
+    }
+
+    fn period(&self) -> Option<Duration> {
+        Some(PERIOD)
+    }
+
+    fn take_parts(&mut self) -> Vec<Box<dyn Sensor>> {
+        let cards = std::mem::take(&mut self.cards).into_iter();
+        cards
+            .map(|card| Box::new(card) as Box<dyn Sensor>)
+            .collect()
+    }
+}
+
+/// The call is not one of this GPU, or of this driver.
+fn is_unsupported(error: &NvmlError) -> bool {
+    use NvmlError::{FailedToLoadSymbol, FunctionNotFound, NotSupported};
+    matches!(
+        error,
+        NotSupported | FunctionNotFound | FailedToLoadSymbol(_)
+    )
+}
