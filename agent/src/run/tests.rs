@@ -135,7 +135,11 @@ impl Step {
     fn activity(&self) -> Activity {
         let mut activity = Activity {
             watched_ns: self.awake_ms * 1_000_000,
-            busy_ns: self.awake_ms * 500_000,
+            busy_ns: if self.gpu_uses.is_empty() {
+                0
+            } else {
+                self.awake_ms * 500_000
+            },
             uses: Vec::new(),
         };
         for (pid, &(_, busy_ns, there_ns)) in self.gpu_uses.iter().enumerate() {
@@ -324,6 +328,37 @@ fn trained() -> &'static Simulation {
         }
         simulation
     })
+}
+
+#[test]
+fn a_gpu_s_idle_power_is_learned_by_its_own_use() {
+    let idle_watts = |gpu_uses: &[(Option<u8>, u64, u64)]| {
+        let mut simulation = Simulation::new();
+        for _ in 0..50 {
+            simulation.step(&Step {
+                awake_ms: 5_000,
+                asleep_ms: 0,
+                clock_step_ms: 0,
+                zones: vec![(60, Fate::Good); ZONES],
+                // The CPUs never rest.
+                rows: vec![(None, 0, (20_000_000_000, Events::default()))],
+                gpu_uses: gpu_uses.to_vec(),
+                lost_ns: [0; 2],
+                idle_ns: [0; 2],
+                by_package: false,
+                has_events: false,
+            });
+        }
+        let idle = [0, GPU].map(|zone| &simulation.zones[zone].idle);
+        idle.map(|idle| (idle.origin(), idle.watts().round()))
+    };
+    let (seeded, learned) = (Origin::Seeded, Origin::Learned);
+    assert_eq!(idle_watts(&[]), [(seeded, 30.0), (learned, 60.0)]);
+    assert_eq!(
+        idle_watts(&[(None, 1, 1)]),
+        [(seeded, 30.0), (seeded, 0.0)],
+        "it was never quiet"
+    );
 }
 
 #[test]
