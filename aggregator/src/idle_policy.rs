@@ -23,12 +23,27 @@ type Weights = fn(&Cell) -> (Vec<u64>, u64);
 /// Every policy with its weights; all 0: the idle energy stays unshared.
 const POLICIES: [(IdlePolicy, Weights); 3] = [
     (IdlePolicy::None, |cell| (vec![0; cell.shares.len()], 0)),
-    (IdlePolicy::Usage, |cell| {
-        let usage = cell.shares.iter().map(|share: &Share| share.usage_ns);
-        (usage.collect(), cell.system_usage_ns)
-    }),
+    (IdlePolicy::Usage, usage),
     (IdlePolicy::Equal, |cell| (vec![1; cell.shares.len()], 0)),
 ];
+
+/// By CPU time; of a GPU, whose use that does not tell, by its active energy.
+fn usage(cell: &Cell) -> (Vec<u64>, u64) {
+    let is_gpu = cell.zone.starts_with("gpu-");
+    let weight = |share: &Share| {
+        if is_gpu {
+            share.active.microjoules()
+        } else {
+            share.usage_ns
+        }
+    };
+    let system = if is_gpu {
+        cell.system.microjoules()
+    } else {
+        cell.system_usage_ns
+    };
+    (cell.shares.iter().map(weight).collect(), system)
+}
 
 /// Shares out a cell's idle energy.
 #[must_use]
@@ -115,6 +130,21 @@ mod tests {
         check(IdlePolicy::Usage, &[0, 0], 0, (&[0, 0], 0, 100));
         check(IdlePolicy::Equal, &[5, 0, 9], 10, (&[34, 33, 33], 0, 0));
         check(IdlePolicy::Equal, &[], 10, (&[], 0, 100));
+    }
+
+    #[test]
+    fn a_gpu_s_idle_energy_goes_by_what_each_used_of_it() {
+        let mut cell = cell(100, &[1, 9_000], 70);
+        cell.zone = "gpu-0".to_owned();
+        cell.shares[0].active = Energy::from_microjoules(30);
+        cell.system = Energy::from_microjoules(10);
+        let split = share_idle(&cell, IdlePolicy::Usage);
+        let shares: Vec<u64> = split
+            .shares
+            .iter()
+            .map(|share| share.microjoules())
+            .collect();
+        assert_eq!((shares, split.system.microjoules()), (vec![75, 0], 25));
     }
 
     /// More than any minute holds, so that sums of parts fit.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::activity::Activity;
-use super::source::{SOURCES, Source, Surroundings};
+use super::source::{Domain, SOURCES, Source, Surroundings};
 use super::{Reading, Sensor, SensorError, Zone};
 
 /// The sensors that were chosen, and what was found of each source that was tried.
@@ -31,15 +31,6 @@ impl Finding {
     pub fn has_failed(&self) -> bool {
         !matches!(self.found, Ok(_) | Err(SensorError::Absent(_)))
     }
-}
-
-/// What one source is enough for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Domain {
-    Package,
-    Dram,
-    Gpu,
-    Platform,
 }
 
 /// The domain of a zone; `None`: of a part of one.
@@ -156,9 +147,8 @@ impl Part {
     }
 }
 
-/// Why a zone is read from the source that comes after `before`: what these have instead of it.
+/// Why a zone is read from the source that comes after `before`: what those of them that could give it have instead.
 fn reason(zone: &Zone, before: &[Finding]) -> String {
-    let domain = domain(zone);
     let lacks = |finding: &Finding| {
         let name = finding.source.name;
         match &finding.found {
@@ -168,10 +158,14 @@ fn reason(zone: &Zone, before: &[Finding]) -> String {
             Ok(_) => format!("{name} has no {}", zone.kind()),
         }
     };
-    if domain.is_none() || before.is_empty() {
+    let gives = |finding: &&Finding| {
+        domain(zone).is_some_and(|domain| finding.source.domains.contains(&domain))
+    };
+    let lacks: Vec<String> = before.iter().filter(gives).map(lacks).collect();
+    if lacks.is_empty() {
         return "first choice".to_owned();
     }
-    before.iter().map(lacks).collect::<Vec<_>>().join(", ")
+    lacks.join(", ")
 }
 
 impl Sensor for Part {

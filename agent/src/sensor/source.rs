@@ -22,6 +22,8 @@ pub struct Source {
     pub name: &'static str,
     /// What it gives, and from where.
     pub gives: &'static str,
+    /// Of which domains it may have zones.
+    pub domains: &'static [Domain],
     /// What has to be there for it.
     pub needs: &'static str,
     /// `--power auto` tries it.
@@ -29,11 +31,27 @@ pub struct Source {
     find: fn(&Surroundings) -> Result<Box<dyn Sensor>, SensorError>,
 }
 
+/// What one source is enough for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Domain {
+    /// CPU packages.
+    Package,
+    /// Their memory.
+    Dram,
+    /// GPUs.
+    Gpu,
+    /// The whole machine.
+    Platform,
+}
+
+const CPU: &[Domain] = &[Domain::Package, Domain::Dram];
+
 /// In the order in which `auto` tries them, and docs/sources.md tells of them.
 pub static SOURCES: &[Source] = &[
     Source {
         name: "rapl",
         gives: "CPU packages and their memory: RAPL's counters through powercap",
+        domains: CPU,
         needs: "an Intel or AMD Zen machine, or a VM whose host shares its part (--powercap-dir); root, or CAP_DAC_READ_SEARCH",
         is_automatic: true,
         find: |around| {
@@ -46,6 +64,7 @@ pub static SOURCES: &[Source] = &[
     Source {
         name: "perf",
         gives: "CPU packages and their memory: RAPL's counters through the kernel's perf events",
+        domains: CPU,
         needs: "an Intel or AMD Zen machine, not a VM, whose kernel has the PMU power; CAP_PERFMON",
         is_automatic: true,
         find: |around| Ok(Box::new(Perf::find(around.sys_root, around.machine()?)?)),
@@ -53,6 +72,7 @@ pub static SOURCES: &[Source] = &[
     Source {
         name: "msr",
         gives: "CPU packages and their memory: RAPL's registers themselves",
+        domains: CPU,
         needs: "an Intel or AMD Zen machine, not a VM; the module msr; root with CAP_SYS_RAWIO, and /dev/cpu",
         is_automatic: false,
         find: |around| {
@@ -66,6 +86,7 @@ pub static SOURCES: &[Source] = &[
     Source {
         name: "hwmon",
         gives: "CPU packages: from a chip that measures them",
+        domains: &[Domain::Package],
         needs: "a driver that does: amd_energy (root), zenpower, xgene-hwmon, or acpi_power_meter on NVIDIA Grace",
         is_automatic: true,
         find: |around| Ok(Box::new(Hwmon::find(around.sys_root, around.machine()?)?)),
@@ -73,6 +94,7 @@ pub static SOURCES: &[Source] = &[
     Source {
         name: "nvml",
         gives: "NVIDIA GPUs, and who uses them: counters of the driver's library, or its power over time",
+        domains: &[Domain::Gpu],
         needs: "the driver with its libnvidia-ml.so.1, and /dev/nvidiactl and /dev/nvidiaN of each GPU",
         is_automatic: true,
         find: |_| Ok(Box::new(Nvml::find()?)),
@@ -80,6 +102,7 @@ pub static SOURCES: &[Source] = &[
     Source {
         name: "acpi",
         gives: "the platform: power as its firmware's own meter tells it",
+        domains: &[Domain::Platform],
         needs: "a server whose firmware has one, and the driver acpi_power_meter",
         is_automatic: true,
         find: |around| Ok(Box::new(Acpi::find(around.sys_root)?)),
@@ -87,6 +110,7 @@ pub static SOURCES: &[Source] = &[
     Source {
         name: "redfish",
         gives: "the platform: power as its management controller tells it over HTTPS",
+        domains: &[Domain::Platform],
         needs: "--redfish-url and, as a rule, --redfish-credentials-file and --redfish-ca-file",
         is_automatic: true,
         find: |around| Ok(Box::new(Redfish::start(around.redfish()?)?)),
@@ -94,6 +118,7 @@ pub static SOURCES: &[Source] = &[
     Source {
         name: "model",
         gives: "CPU packages and memory: modelled from CPU use and memory size",
+        domains: CPU,
         needs: "nothing",
         is_automatic: true,
         find: |around| {
