@@ -4,10 +4,13 @@
 //! Since the model is linear, its energy is a function of two cumulative counters (CPU time busy and time
 //! awake), so it is a counter too: it needs no state, and a restart loses nothing.
 //!
-//! Sources. Watts per hardware thread, idle and at full load: Cloud Carbon Footprint, ccf-coefficients,
-//! `output/coefficients-aws-use.csv` as of 2026-04-24 (Apache-2.0), made from SPECpower_ssj2008 results.
-//! 0.38 W per GB of memory: Cloud Carbon Footprint's methodology, after the memory makers' figures.
+//! Sources. Watts per hardware thread, idle and at full load: medians over the SPECpower_ssj2008 results of a
+//! microarchitecture (10 to 163 servers each; spec.org, as Cloud Carbon Footprint's ccf-coefficients collects them, commit
+//! b0032d92 of 2026-04-24), and their 10th and 90th percentiles. They are those of a whole server at the plug, with
+//! 1 to 2 GB of memory a thread, tuned by its maker. Watts per GB of memory: Cloud Carbon Footprint's 0.392; the least and the
+//! most that Teads measured on machines of AWS, idle and at full load (CC BY 4.0).
 
+use std::fmt;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -19,53 +22,93 @@ use super::{IdleSource, Reading, Sensor, SensorError, Zone, awake_ns, boottime_n
 use crate::usage::proc_stat::BusyTime;
 
 /// Watts of memory per GB (10^9 bytes), whatever it does.
-const DRAM_WATTS_PER_GB: f64 = 0.38;
+const DRAM_PER_GB: Figure = Figure::new([0.13, 0.392, 1.10]);
+
+/// A figure in watts, and between what most of its kind lie.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Figure {
+    /// Few are below: of servers one in ten.
+    pub low: f64,
+    /// What the model takes.
+    pub watts: f64,
+    /// Few are above.
+    pub high: f64,
+}
+
+impl Figure {
+    const fn new([low, watts, high]: [f64; 3]) -> Self {
+        Self { low, watts, high }
+    }
+
+    /// The range in per cent of the figure.
+    fn range_percent(self) -> (u32, u32) {
+        let percent = |watts: f64| 100.0 * watts / self.watts;
+        let (low, high) = (percent(self.low).floor(), percent(self.high).ceil());
+        (
+            low.clamp(1.0, 100.0) as u32,
+            high.clamp(100.0, 1_000.0) as u32,
+        )
+    }
+}
+
+impl fmt::Display for Figure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { low, watts, high } = self;
+        write!(f, "{watts} W ({low} to {high})")
+    }
+}
 
 /// Watts per hardware thread of one family of CPUs.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Family {
     /// Name of the microarchitecture.
     pub name: &'static str,
-    /// Watts per thread when the machine is idle.
-    pub idle_watts: f64,
-    /// Watts per thread when every thread is busy.
-    pub max_watts: f64,
+    /// Per thread when the machine is idle.
+    pub idle: Figure,
+    /// Per thread when every thread is busy.
+    pub max: Figure,
 }
 
-const fn family(name: &'static str, idle_watts: f64, max_watts: f64) -> Family {
+const fn family(name: &'static str, idle: [f64; 3], max: [f64; 3]) -> Family {
     Family {
         name,
-        idle_watts,
-        max_watts,
+        idle: Figure::new(idle),
+        max: Figure::new(max),
     }
 }
 
-/// (vendor, CPU family, models, figures). The published row for EPYC 5th generation mixes in small desktop
-/// parts (9 W per thread); the 4th generation's stands in for it.
+impl Family {
+    /// Whatever the load, few machines use less than the first or more than the second, in per cent of the model's energy: power is between idle and full load, and so is the ratio of two of them.
+    fn range_percent(self) -> (u32, u32) {
+        let (idle, max) = (self.idle.range_percent(), self.max.range_percent());
+        (idle.0.min(max.0), idle.1.max(max.1))
+    }
+}
+
+/// (vendor, CPU family, models, figures).
 #[rustfmt::skip]
 const FAMILIES: &[(&str, u32, std::ops::RangeInclusive<u32>, Family)] = &[
-    ("GenuineIntel", 6, 0x2a..=0x2d, family("Sandy Bridge", 2.212, 8.631)),
-    ("GenuineIntel", 6, 0x3a..=0x3a, family("Ivy Bridge", 1.707, 5.557)),
-    ("GenuineIntel", 6, 0x3e..=0x3e, family("Ivy Bridge", 1.707, 5.557)),
-    ("GenuineIntel", 6, 0x3c..=0x3f, family("Haswell", 1.857, 5.595)),
-    ("GenuineIntel", 6, 0x4f..=0x4f, family("Broadwell", 0.713, 3.685)),
-    ("GenuineIntel", 6, 0x56..=0x56, family("Broadwell", 0.713, 3.685)),
-    ("GenuineIntel", 6, 0x55..=0x55, family("Skylake and Cascade Lake", 0.613, 4.104)),
-    ("GenuineIntel", 6, 0x9e..=0x9e, family("Coffee Lake", 1.138, 5.422)),
-    ("GenuineIntel", 6, 0x6a..=0x6c, family("Ice Lake", 0.767, 3.758)),
-    ("GenuineIntel", 6, 0x8f..=0x8f, family("Sapphire Rapids", 1.036, 4.160)),
-    ("GenuineIntel", 6, 0xcf..=0xcf, family("Emerald Rapids", 0.814, 4.482)),
-    ("GenuineIntel", 6, 0xad..=0xae, family("Granite Rapids", 0.582, 2.527)),
-    ("AuthenticAMD", 0x17, 0x00..=0x2f, family("EPYC 1st generation", 0.847, 2.604)),
-    ("AuthenticAMD", 0x17, 0x30..=0xff, family("EPYC 2nd generation", 0.474, 1.693)),
-    ("AuthenticAMD", 0x19, 0x00..=0x0f, family("EPYC 3rd generation", 0.456, 1.957)),
-    ("AuthenticAMD", 0x19, 0x10..=0xff, family("EPYC 4th generation", 0.739, 2.282)),
-    ("AuthenticAMD", 0x1a, 0x00..=0xff, family("EPYC 5th generation, by the figures of the 4th", 0.739, 2.282)),
+    ("GenuineIntel", 6, 0x2a..=0x2d, family("Sandy Bridge", [1.578, 1.767, 3.272], [6.625, 7.923, 12.750])),
+    ("GenuineIntel", 6, 0x3a..=0x3a, family("Ivy Bridge", [1.312, 2.192, 5.617], [5.417, 7.013, 11.640])),
+    ("GenuineIntel", 6, 0x3e..=0x3e, family("Ivy Bridge", [1.312, 2.192, 5.617], [5.417, 7.013, 11.640])),
+    ("GenuineIntel", 6, 0x3c..=0x3f, family("Haswell", [0.561, 0.700, 2.191], [3.696, 3.993, 7.939])),
+    ("GenuineIntel", 6, 0x4f..=0x4f, family("Broadwell", [0.475, 0.530, 1.188], [2.775, 3.091, 5.426])),
+    ("GenuineIntel", 6, 0x56..=0x56, family("Broadwell", [0.475, 0.530, 1.188], [2.775, 3.091, 5.426])),
+    ("GenuineIntel", 6, 0x55..=0x55, family("Skylake and Cascade Lake", [0.428, 0.556, 0.892], [3.223, 4.085, 4.500])),
+    ("GenuineIntel", 6, 0x9e..=0x9e, family("Coffee Lake", [0.977, 1.116, 1.629], [3.509, 6.117, 7.241])),
+    ("GenuineIntel", 6, 0x6a..=0x6c, family("Ice Lake", [0.742, 0.967, 1.611], [3.603, 4.123, 4.788])),
+    ("GenuineIntel", 6, 0x8f..=0x8f, family("Sapphire Rapids", [0.654, 0.897, 1.669], [3.098, 4.000, 4.897])),
+    ("GenuineIntel", 6, 0xcf..=0xcf, family("Emerald Rapids", [0.603, 0.834, 1.010], [2.544, 3.373, 4.659])),
+    ("GenuineIntel", 6, 0xad..=0xae, family("Granite Rapids", [0.476, 0.618, 0.718], [2.276, 2.712, 3.045])),
+    ("AuthenticAMD", 0x17, 0x00..=0x2f, family("EPYC 1st generation", [0.631, 0.744, 1.029], [2.227, 2.320, 2.980])),
+    ("AuthenticAMD", 0x17, 0x30..=0xff, family("EPYC 2nd generation", [0.322, 0.437, 0.672], [1.533, 1.664, 1.922])),
+    ("AuthenticAMD", 0x19, 0x00..=0x0f, family("EPYC 3rd generation", [0.327, 0.424, 0.621], [1.772, 1.916, 2.221])),
+    ("AuthenticAMD", 0x19, 0x10..=0xff, family("EPYC 4th generation", [0.223, 0.328, 1.285], [1.279, 1.660, 3.042])),
+    ("AuthenticAMD", 0x1a, 0x00..=0xff, family("EPYC 5th generation", [0.185, 0.217, 0.371], [1.108, 1.178, 1.983])),
 ];
 
-/// Mean of the rows above, for a CPU that is in none of them (Cloud Carbon Footprint's own averages for
-/// the three large clouds lie between 0.71 and 0.78 W idle, 3.5 and 4.26 W at full load).
-const UNKNOWN: Family = family("unknown CPU, average of clouds", 0.74, 3.5);
+/// All results since 2018, whoever made the CPU, for one that is in none of the rows above.
+const UNKNOWN: Family = family("unknown CPU", [0.275, 0.640, 1.331], [1.386, 3.275, 4.760]);
 
 /// What the model needs to know of a machine.
 #[derive(Clone, Debug, PartialEq)]
@@ -106,18 +149,18 @@ impl Machine {
     /// Watts of all threads when nothing runs.
     #[must_use]
     pub fn idle_watts(&self) -> f64 {
-        self.family.idle_watts * f64::from(self.threads)
+        self.family.idle.watts * f64::from(self.threads)
     }
 
     /// Watts of the memory.
     #[must_use]
     pub fn dram_watts(&self) -> f64 {
-        DRAM_WATTS_PER_GB * self.memory_bytes as f64 / 1e9
+        DRAM_PER_GB.watts * self.memory_bytes as f64 / 1e9
     }
 
     /// Watts that one busy thread adds.
     fn watts_per_busy_thread(&self) -> f64 {
-        self.family.max_watts - self.family.idle_watts
+        self.family.max.watts - self.family.idle.watts
     }
 }
 
@@ -133,19 +176,24 @@ impl Model {
     /// For a machine whose busy time is in `proc_root`/stat.
     #[must_use]
     pub fn new(proc_root: &Path, machine: Machine) -> Self {
-        let cpu_source = format!(
-            "model: {} x {} W idle, {} W busy ({})",
-            machine.threads,
-            machine.family.idle_watts,
-            machine.family.max_watts,
-            machine.family.name
-        );
+        let Family { name, idle, max } = machine.family;
+        let package = Zone {
+            source: format!(
+                "model: {} x {idle} idle, {max} busy ({name})",
+                machine.threads
+            ),
+            ..zone(
+                "package-0",
+                machine.idle_watts(),
+                machine.family.range_percent(),
+            )
+        };
         let gigabytes = machine.memory_bytes as f64 / 1e9;
-        let dram_source = format!("model: {gigabytes:.1} GB x {DRAM_WATTS_PER_GB} W");
-        let zones = [
-            zone("package-0", machine.idle_watts(), cpu_source),
-            zone("dram-0", machine.dram_watts(), dram_source),
-        ];
+        let dram = Zone {
+            source: format!("model: {gigabytes:.1} GB x {DRAM_PER_GB}"),
+            ..zone("dram-0", machine.dram_watts(), DRAM_PER_GB.range_percent())
+        };
+        let zones = [package, dram];
         Self {
             machine,
             stat: proc_root.join("stat"),
@@ -192,7 +240,7 @@ impl Sensor for Model {
     }
 }
 
-fn zone(name: &str, idle_watts: f64, source: String) -> Zone {
+fn zone(name: &str, idle_watts: f64, range_percent: (u32, u32)) -> Zone {
     Zone {
         name: name.to_owned(),
         parent: String::new(),
@@ -200,9 +248,9 @@ fn zone(name: &str, idle_watts: f64, source: String) -> Zone {
         package: None,
         range_uj: None,
         is_lasting: true,
-        range_percent: None,
+        range_percent: Some(range_percent),
         idle: IdleSource::Exact(idle_watts),
-        source,
+        source: String::new(),
         reason: String::new(),
     }
 }
@@ -256,7 +304,7 @@ mod tests {
             family: 0,
             model: 0,
         },
-        family: family("test", 1.0, 3.0),
+        family: family("test", [0.5, 1.0, 1.2], [2.0, 3.0, 6.0]),
         threads: 4,
         memory_bytes: 10_000_000_000,
     };
@@ -264,8 +312,8 @@ mod tests {
     #[test]
     fn energy_is_linear_in_time_and_in_busy_time() {
         let model = Model::new(Path::new("/proc"), MACHINE);
-        // 10 s up, 8 CPU seconds busy: 4 x 1 W x 10 s + 2 W x 8 s; memory 3.8 W x 10 s.
-        assert_eq!(model.counters_uj(10.0, 8.0), [56_000_000, 38_000_000]);
+        // 10 s up, 8 CPU seconds busy: 4 x 1 W x 10 s + 2 W x 8 s; memory 3.92 W x 10 s.
+        assert_eq!(model.counters_uj(10.0, 8.0), [56_000_000, 39_200_000]);
     }
 
     #[test]
@@ -282,12 +330,30 @@ mod tests {
     }
 
     #[test]
-    fn busy_never_costs_less_than_idle() {
-        for (_, _, _, figures) in FAMILIES {
+    fn busy_never_costs_less_than_idle_and_each_figure_is_within_its_range() {
+        let unknown = [("", 0, 0..=0, UNKNOWN)];
+        for (_, _, _, figures) in FAMILIES.iter().chain(&unknown) {
+            let (idle, max) = (figures.idle, figures.max);
             assert!(
-                0.0 < figures.idle_watts && figures.idle_watts < figures.max_watts,
+                idle.low < max.low && idle.watts < max.watts && idle.high < max.high,
                 "{figures:?}"
             );
+            for Figure { low, watts, high } in [idle, max, DRAM_PER_GB] {
+                assert!(0.0 < low && low <= watts && watts <= high, "{figures:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_range_holds_at_every_load() {
+        let family = MACHINE.family;
+        let (low, high) = family.range_percent();
+        assert_eq!((low, high), (50, 200));
+        for load in 0..=100 {
+            let at = |idle: f64, max: f64| idle + (max - idle) * f64::from(load) / 100.0;
+            let told = at(family.idle.watts, family.max.watts);
+            assert!(at(family.idle.low, family.max.low) >= told * f64::from(low) / 100.0);
+            assert!(at(family.idle.high, family.max.high) <= told * f64::from(high) / 100.0);
         }
     }
 }
