@@ -10,10 +10,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use serde_json::{Value, json};
 
+use self::sources::Sources;
 use crate::accuracy::interrupt::{Process, pause};
 use crate::cgroups::{Cgroup, Trees};
 use crate::chaos::Turning;
 use crate::{block_on, install_crypto, metric_sum, text};
+
+mod sources;
 
 /// The agent's interval, as it is by default.
 const INTERVAL_S: u64 = 5;
@@ -32,6 +35,8 @@ pub struct Scene {
     pub containers: u32,
     /// As `--usage` names it.
     pub usage: &'static str,
+    /// As `--power` names them.
+    pub power: &'static str,
     /// As `--metrics` names them.
     pub levels: &'static str,
     /// How long CPU time is counted.
@@ -47,10 +52,11 @@ impl Scene {
             busy,
             containers,
             usage,
+            power,
             levels,
             ..
         } = self;
-        format!("{usage}, {idle} idle, {busy} busy, {containers} containers, {levels}")
+        format!("{usage}, {power}, {idle} idle, {busy} busy, {containers} containers, {levels}")
     }
 }
 
@@ -175,6 +181,7 @@ pub fn wake() -> ! {
 
 struct Agent {
     _turning: Turning,
+    _sources: Sources,
     _data: tempfile::TempDir,
     _server: Process,
     process: Process,
@@ -187,6 +194,7 @@ impl Agent {
         // Counters that go up, or nobody would have any energy.
         let mut turning = Turning::new(1)?;
         turning.turn();
+        let sources = Sources::new(programs, turning.root())?;
         let data = tempfile::tempdir()?;
         let (server_port, port) = (free_port()?, free_port()?);
         let server = Command::new(programs.join("hxmlops"))
@@ -198,14 +206,16 @@ impl Agent {
             .spawn()
             .context("cannot run hxmlops")?;
         let group = Group::new()?;
-        let process = group
-            .command(&programs.join("hxmlops-agent"))
+        let mut command = group.command(&programs.join("hxmlops-agent"));
+        sources.tell(&mut command);
+        let process = command
             .args(["--listen", &format!("127.0.0.1:{port}")])
             .args([
                 "--aggregator-url",
                 &format!("http://127.0.0.1:{server_port}"),
             ])
-            .args(["--interval", &format!("{INTERVAL_S}s"), "--power", "rapl"])
+            .args(["--interval", &format!("{INTERVAL_S}s")])
+            .args(["--power", scene.power])
             .args(["--usage", scene.usage, "--metrics", scene.levels])
             .args(["--sys-root", text(turning.root())])
             .args(["--spool-dir", text(&data.path().join("spool"))])
@@ -214,6 +224,7 @@ impl Agent {
             .context("cannot run hxmlops-agent")?;
         Ok(Self {
             _turning: turning,
+            _sources: sources,
             _data: data,
             _server: Process(server),
             process: Process(process),

@@ -1,7 +1,7 @@
 //! A GPU driver that does what a test says: the library `fake-nvml` under the name that NVIDIA's has.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::Context;
@@ -31,10 +31,17 @@ impl FakeNvml {
     /// # Errors
     /// Where the library cannot be put in its place.
     pub fn new(gpus: &[Value]) -> anyhow::Result<Self> {
+        Self::of(&program("libfake_nvml.so"), gpus)
+    }
+
+    /// The same with the library built there.
+    ///
+    /// # Errors
+    /// As [`FakeNvml::new`].
+    pub fn of(library: &Path, gpus: &[Value]) -> anyhow::Result<Self> {
         let directory = tempfile::tempdir()?;
-        let library = program("libfake_nvml.so");
         let place = directory.path().join("libnvidia-ml.so.1");
-        let copied = fs::copy(&library, place);
+        let copied = fs::copy(library, place);
         copied.with_context(|| format!("cannot copy {}", library.display()))?;
         let script = json!({ "driver": "999.1", "gpus": gpus });
         let fake = Self { directory, script };
@@ -74,11 +81,16 @@ impl FakeNvml {
     #[must_use]
     pub fn command(&self, name: &str, args: &[&str]) -> Command {
         let mut command = Command::new(program(name));
+        command.args(args);
+        self.tell_program(&mut command);
         command
-            .args(args)
+    }
+
+    /// Has a program find this driver, and no other.
+    pub fn tell_program(&self, command: &mut Command) {
+        command
             .env("LD_LIBRARY_PATH", self.directory.path())
             .env("FAKE_NVML", self.path());
-        command
     }
 
     /// An agent that reads it.

@@ -11,57 +11,67 @@ use e2e::agent_cost::{Scene, become_load, measure, wake};
 const DEFAULT: &str = "node,pod";
 const ALL: &str = "node,pod,container,process";
 
+const NOBODY: Scene = Scene {
+    idle: 0,
+    busy: 0,
+    containers: 0,
+    usage: "ebpf",
+    power: "rapl",
+    levels: DEFAULT,
+    seconds: 30,
+};
+
 /// An idle machine, one that works, and one full of containers; each by both counters of CPU time.
 const SCENES: [Scene; 6] = [
     Scene {
         idle: 2000,
-        busy: 0,
-        containers: 0,
-        usage: "ebpf",
-        levels: DEFAULT,
         seconds: 60,
+        ..NOBODY
     },
     Scene {
         idle: 2000,
-        busy: 0,
-        containers: 0,
         usage: "accounting",
-        levels: DEFAULT,
         seconds: 60,
+        ..NOBODY
     },
     Scene {
         idle: 1800,
         busy: 200,
-        containers: 0,
-        usage: "ebpf",
         levels: ALL,
         seconds: 60,
+        ..NOBODY
     },
     Scene {
         idle: 1800,
         busy: 200,
-        containers: 0,
         usage: "accounting",
         levels: ALL,
         seconds: 60,
+        ..NOBODY
     },
     Scene {
         idle: 500,
-        busy: 0,
-        containers: 0,
-        usage: "ebpf",
-        levels: DEFAULT,
-        seconds: 30,
+        ..NOBODY
     },
     Scene {
-        idle: 0,
-        busy: 0,
         containers: 200,
-        usage: "ebpf",
-        levels: DEFAULT,
-        seconds: 30,
+        ..NOBODY
     },
 ];
+
+/// Each power source alone, on an empty machine; then the best of each domain, on an idle one.
+const SOURCES: [&str; 7] = ["model", "rapl", "perf", "hwmon", "nvml", "acpi", "redfish"];
+const EVERY_DOMAIN: Scene = Scene {
+    idle: 2000,
+    power: "auto",
+    seconds: 60,
+    ..NOBODY
+};
+
+fn scenes() -> impl Iterator<Item = Scene> {
+    let sources = SOURCES.iter().map(|&power| Scene { power, ..NOBODY });
+    SCENES.into_iter().chain(sources).chain([EVERY_DOMAIN])
+}
 
 fn main() -> ExitCode {
     match start() {
@@ -86,9 +96,9 @@ fn start() -> anyhow::Result<()> {
     let programs = own.parent().context("a program lies in a folder")?;
     let mut rows = Vec::new();
     let part = args.get(1).map_or("", String::as_str);
-    for scene in SCENES.iter().filter(|scene| scene.name().contains(part)) {
+    for scene in scenes().filter(|scene| scene.name().contains(part)) {
         eprintln!("{}", scene.name());
-        rows.extend(measure(programs, scene)?);
+        rows.extend(measure(programs, &scene)?);
     }
     println!("{}", serde_json::to_string(&rows)?);
     Ok(())

@@ -30,10 +30,12 @@ pub(crate) fn run() -> Result<Vec<Figure>> {
         "aggregator",
         "--package",
         "e2e",
+        "--package",
+        "fake-nvml",
     ];
     run_program(
         cargo()
-            .args(["build", "--release", "--locked", "--bins"])
+            .args(["build", "--release", "--locked", "--bins", "--lib"])
             .args(packages),
     )?;
     let program = workspace::target().join("release/agent-cost");
