@@ -93,7 +93,7 @@ fn describe(
             let _ = writeln!(text, "power {}: {verdict}: {error}", source.name);
             let _ = writeln!(
                 text,
-                "  would give {}; needs {}",
+                "  would give: {}\n  needs: {}",
                 source.gives, source.needs
             );
             return;

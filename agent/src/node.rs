@@ -57,10 +57,17 @@ impl Node {
         if selection.sensors.is_empty() || !(missing.is_empty() || config.power.is_empty()) {
             anyhow::bail!("no power source: {missing}");
         }
-        if selection.findings.iter().any(Finding::has_failed) {
-            warn!("not used: {missing}");
-        } else if !missing.is_empty() {
-            info!("not used: {missing}");
+        let (failed, absent): (Vec<&Finding>, Vec<&Finding>) = selection
+            .findings
+            .iter()
+            .filter(|finding| finding.found.is_err())
+            .partition(|finding| finding.has_failed());
+        if !failed.is_empty() {
+            warn!("not used: {}", reasons(failed));
+        }
+        if !absent.is_empty() {
+            let names: Vec<&str> = absent.iter().map(|finding| finding.source.name).collect();
+            info!("not there, as --check explains: {}", names.join(", "));
         }
         let workers = selection
             .sensors
@@ -174,13 +181,13 @@ fn configure_idle(zones: &mut [ZoneState], idle_watts: &[(String, f64)]) -> anyh
 
 /// Why no source was found, for one line.
 #[must_use]
-pub fn reasons(findings: &[Finding]) -> String {
+pub fn reasons<'a>(findings: impl IntoIterator<Item = &'a Finding>) -> String {
     let reason = |finding: &Finding| {
         let error = finding.found.as_ref().err()?;
         Some(format!("{}: {error}", finding.source.name))
     };
     findings
-        .iter()
+        .into_iter()
         .filter_map(reason)
         .collect::<Vec<_>>()
         .join("; ")

@@ -165,7 +165,11 @@ fn bad_flags_are_named() {
         "must not hold a password",
     );
     check(&["--redfish-ca-file", "ca.pem"], 2, "--redfish-url");
-    check(&["--power", "redfish"], 1, "no --redfish-url");
+    check(
+        &["--power", "redfish"],
+        1,
+        "a management controller (--redfish-url) is not there",
+    );
     let nowhere = [
         "--power",
         "redfish,model",

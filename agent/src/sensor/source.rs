@@ -171,7 +171,7 @@ impl<'a> Surroundings<'a> {
     }
 
     fn redfish(&self) -> Result<&redfish::Access, SensorError> {
-        let none = || SensorError::Absent("no --redfish-url: a management controller".to_owned());
+        let none = || SensorError::Absent("a management controller (--redfish-url)".to_owned());
         self.redfish.ok_or_else(none)
     }
 }
