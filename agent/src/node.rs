@@ -55,7 +55,9 @@ impl Node {
         let (counting, cgroups) = Counting::find(config, hierarchies)?;
         let missing = reasons(&selection.findings);
         if selection.sensors.is_empty() || !(missing.is_empty() || config.power.is_empty()) {
-            anyhow::bail!("no power source: {missing}");
+            let missing = Some(missing).filter(|missing| !missing.is_empty());
+            let nothing = || "what is there has no zone that adds up".to_owned();
+            anyhow::bail!("no power source: {}", missing.unwrap_or_else(nothing));
         }
         let (failed, absent): (Vec<&Finding>, Vec<&Finding>) = selection
             .findings
