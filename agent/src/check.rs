@@ -1,6 +1,7 @@
 //! `--check`: what this node has, for the person who installs the agent.
 
 use std::fmt::Write;
+use std::time::Duration;
 
 use anyhow::Context;
 use tokio::net::TcpSocket;
@@ -8,18 +9,21 @@ use tokio::net::TcpSocket;
 use crate::config::{Config, UsageSource};
 use crate::node::{Node, hierarchies};
 use crate::sensor::source::SOURCES;
-use crate::sensor::{Finding, SensorError, Source, Surroundings, select};
+use crate::sensor::{Finding, Selection, SensorError, Source, Surroundings, select};
 use crate::spool::lock;
 use crate::usage::Usage as _;
 use crate::usage::accounting::Accounting;
 use crate::usage::ebpf::{EbpfUsage, Options};
+
+/// How long a management controller may take.
+const PATIENCE: Duration = Duration::from_secs(12);
 
 /// What was found, as text, and whether the agent can run with it.
 #[must_use]
 pub fn check(config: &Config) -> (String, bool) {
     let mut text = String::new();
     let around = config.surroundings();
-    let selection = select(&config.power, &around);
+    let mut selection = select(&config.power, &around);
     for source in SOURCES {
         let tried = selection
             .findings
@@ -27,6 +31,7 @@ pub fn check(config: &Config) -> (String, bool) {
             .find(|finding| finding.source == source);
         describe(source, tried, &around, &mut text);
     }
+    describe_silent(&mut selection, &mut text);
     describe_usage(config, &mut text);
     // The verdict is that of the start itself.
     let missing = [
@@ -80,6 +85,10 @@ fn describe(
     around: &Surroundings,
     text: &mut String,
 ) {
+    if tried.is_none() && source.is_remote {
+        let _ = writeln!(text, "power {}: not asked for by --power", source.name);
+        return;
+    }
     let untried = || source.find(around).map(|sensor| sensor.zones().to_vec());
     let found = tried.map_or_else(untried, |finding| finding.found.clone());
     let zones = match found {
@@ -115,6 +124,20 @@ fn describe(
             .is_some_and(|finding| !finding.used.is_empty() && !finding.used.contains(&zone.name));
         let left = if is_left { ", not used" } else { "" };
         let _ = writeln!(text, "  {zone}{place}: {}{left}", zone.source);
+    }
+}
+
+/// Zones that are used and cannot be read now.
+fn describe_silent(selection: &mut Selection, text: &mut String) {
+    for sensor in &mut selection.sensors {
+        sensor.wait_for_answer(PATIENCE);
+        let readings = sensor.read();
+        for (zone, reading) in sensor.zones().iter().zip(readings) {
+            if let Err(error) = reading {
+                let name = sensor.name();
+                let _ = writeln!(text, "power {name}: no reading of {zone} yet: {error}");
+            }
+        }
     }
 }
 

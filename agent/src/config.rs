@@ -349,7 +349,7 @@ impl Config {
 impl Config {
     /// Where power sources look.
     #[must_use]
-    pub fn surroundings(&self) -> Surroundings<'_> {
+    pub fn surroundings(&self) -> Surroundings {
         Surroundings::new(
             &self.proc_root,
             &self.sys_root,
@@ -404,6 +404,15 @@ fn redfish_access(args: &Args) -> anyhow::Result<Option<redfish::Access>> {
         bail!(
             "--redfish-url {url}: it begins with https://, or a password would be read by everybody"
         );
+    }
+    for (flag, path) in [
+        ("--redfish-credentials-file", &args.redfish_credentials_file),
+        ("--redfish-ca-file", &args.redfish_ca_file),
+    ] {
+        if let Some(path) = path {
+            std::fs::read(path)
+                .with_context(|| format!("cannot read {flag} {}", path.display()))?;
+        }
     }
     Ok(Some(redfish::Access {
         url,

@@ -1,6 +1,6 @@
 //! Virtual machines that have no cgroup of their own: QEMU tells their names in its command line.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -28,23 +28,20 @@ impl Machines {
         }
     }
 
-    /// Takes up those that ran, and forgets those that did not.
+    /// Takes up those that ran, and forgets those that have ended and did not.
     pub fn refresh(&mut self, rows: &[UsageRow]) {
         let before = std::mem::take(&mut self.names);
-        let is_qemus = |row: &&UsageRow| {
-            let by_name = THREAD_NAMES.iter().any(|name| row.comm.starts_with(name));
-            by_name || before.contains_key(&row.tgid)
-        };
-        for row in rows.iter().filter(is_qemus) {
-            if self.names.contains_key(&row.tgid) {
-                continue;
-            }
-            // One that has ended meanwhile is who it was.
-            let name = match fs::read(self.proc_root.join(format!("{}/cmdline", row.tgid))) {
+        let is_qemus = |row: &&UsageRow| THREAD_NAMES.iter().any(|name| row.comm.starts_with(name));
+        let ran: HashSet<u32> = rows.iter().map(|row| row.tgid).collect();
+        let new = rows.iter().filter(is_qemus).map(|row| row.tgid);
+        let pids: HashSet<u32> = new.chain(before.keys().copied()).collect();
+        for pid in pids {
+            let name = match fs::read(self.proc_root.join(format!("{pid}/cmdline"))) {
                 Ok(cmdline) if !cmdline.is_empty() => name_in_command(&cmdline),
-                _ => before.get(&row.tgid).cloned(),
+                // One that has ended meanwhile is who it was.
+                _ => before.get(&pid).filter(|_| ran.contains(&pid)).cloned(),
             };
-            self.names.extend(name.map(|name| (row.tgid, name)));
+            self.names.extend(name.map(|name| (pid, name)));
         }
     }
 

@@ -59,14 +59,21 @@ fn start() -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(serve(config))?;
+    let served = runtime.block_on(serve(config));
+    // Who hangs in a call is not waited for.
+    runtime.shutdown_background();
+    served?;
     Ok(ExitCode::SUCCESS)
 }
 
 async fn serve(config: Config) -> anyhow::Result<()> {
     let shutdown = stop_signal()?;
     let _lock = config.spool_dir.as_deref().map(Lock::take).transpose()?;
-    let mut node = Node::find(&config)?;
+    let looked_for = config.clone();
+    let mut node = tokio::select! {
+        found = tokio::task::spawn_blocking(move || Node::find(&looked_for)) => found??,
+        () = shutdown.cancelled() => return Ok(()),
+    };
     let kept = IdleFile::open(&config, &mut node.zones)?;
     let listener = match config.listen {
         Some(address) => Some(

@@ -54,7 +54,7 @@ impl Node {
         let hierarchies = hierarchies(config)?;
         let (counting, cgroups) = Counting::find(config, hierarchies)?;
         let missing = reasons(&selection.findings);
-        if selection.sensors.is_empty() || !(missing.is_empty() || config.power.is_empty()) {
+        if selection.sensors.is_empty() {
             let missing = Some(missing).filter(|missing| !missing.is_empty());
             let nothing = || "what is there has no zone that adds up".to_owned();
             anyhow::bail!("no power source: {}", missing.unwrap_or_else(nothing));
@@ -67,7 +67,9 @@ impl Node {
         if !failed.is_empty() {
             warn!("not used: {}", reasons(failed));
         }
-        if !absent.is_empty() {
+        if !(absent.is_empty() || config.power.is_empty()) {
+            warn!("--power names what is not there: {}", reasons(absent));
+        } else if !absent.is_empty() {
             let names: Vec<&str> = absent.iter().map(|finding| finding.source.name).collect();
             info!("not there, as --check explains: {}", names.join(", "));
         }

@@ -139,6 +139,9 @@ pub trait Sensor: Send {
         Vec::new()
     }
 
+    /// Waits until there is something to read, for people who ask what there is; for so long at most.
+    fn wait_for_answer(&mut self, _patience: Duration) {}
+
     /// How often it wants to be read, however long the interval; `None` where the interval will do.
     fn period(&self) -> Option<Duration> {
         None

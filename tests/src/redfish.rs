@@ -22,6 +22,8 @@ pub enum Mood {
     Newer(f64),
     /// Tells so many watts, in `Power`, as older ones do.
     Older(f64),
+    /// Of the machine it answers 503, and of the enclosure, which is another's, it tells so many watts.
+    Stranger(f64),
     /// Answers 503, as one does that restarts.
     Restarting,
     /// Takes requests, and answers none for so long.
@@ -136,6 +138,12 @@ fn answer(path: &str, is_let_in: bool, state: &Mutex<State>) -> (&'static str, S
             thread::sleep(time);
             ("503 Service Unavailable", String::new())
         }
+        (path, Mood::Stranger(_)) if path.starts_with("/redfish/v1/Chassis/Self") => {
+            ("503 Service Unavailable", String::new())
+        }
+        ("/redfish/v1/Chassis/Enclosure/Power", Mood::Stranger(watts)) => found(format!(
+            r#"{{"PowerControl":[{{"MemberId":"0","PowerConsumedWatts":{watts}}}]}}"#
+        )),
         ("/redfish/v1/Chassis", _) => found(COLLECTION.to_owned()),
         ("/redfish/v1/Chassis/Self/EnvironmentMetrics", Mood::Newer(watts)) => found(format!(
             r##"{{"@odata.type":"#EnvironmentMetrics.v1_3_0.EnvironmentMetrics","Id":"EnvironmentMetrics","Name":"Environment","PowerWatts":{{"DataSourceUri":"/redfish/v1/Chassis/Self/Sensors/Power","Reading":{watts}}},"EnergykWh":{{"Reading":12.5}}}}"##

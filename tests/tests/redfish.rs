@@ -72,7 +72,10 @@ fn until(agent: &Running, what: &str, is_so: impl Fn(&str) -> bool) -> String {
 
 #[test]
 fn the_rest_of_the_platform_is_a_zone_of_its_own_that_adds_up() {
-    for mood in [Mood::Newer(300.0), Mood::Older(300.0)] {
+    for (mood, fault) in [
+        (Mood::Newer(300.0), Mood::Garbage),
+        (Mood::Older(300.0), Mood::Stranger(9_000.0)),
+    ] {
         let site = Site::new(mood);
         let agent = site.agent("ca.pem", "good");
         until(&agent, "the meter", |text| nested(text) > 0.0);
@@ -86,9 +89,13 @@ fn the_rest_of_the_platform_is_a_zone_of_its_own_that_adds_up() {
         assert!(text.contains("source=\"redfish\""), "{text}");
         let labels = ["zone=\"other\"", "basis=\"measured\""];
         assert!(metric_sum(&text, "hxmlops_node_energy_joules_total", &labels) > 0.0);
-        site.controller.set(Mood::Garbage);
+        let asked = site.controller.paths().len();
+        site.controller.set(fault);
         let up = |text: &str| metric_sum(text, "hxmlops_agent_source_up", &["zone=\"platform\""]);
-        until(&agent, "garbage", |text| up(text) == 0.0);
+        until(&agent, "the fault", |text| up(text) == 0.0);
+        let asked = &site.controller.paths()[asked..];
+        let is_its_own = |path: &String| path.starts_with("/redfish/v1/Chassis/Self/");
+        assert!(asked.iter().all(is_its_own), "{asked:?}");
         agent.stop().unwrap();
     }
 }
@@ -177,5 +184,5 @@ fn bad_flags_are_named() {
         "https://10.0.0.7",
     ];
     let flags = [&nowhere[..], &["--redfish-credentials-file", "/nowhere"]].concat();
-    check(&flags, 1, "--redfish-credentials-file /nowhere");
+    check(&flags, 2, "--redfish-credentials-file /nowhere");
 }

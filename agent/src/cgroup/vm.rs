@@ -6,8 +6,16 @@
 /// The name of the virtual machine whose cgroup this part of a path is; `around`: the part before it.
 #[must_use]
 pub fn name_in_path(around: &str, part: &str) -> Option<String> {
+    name_of(around, part).filter(|name| !name.is_empty() && wire::is_name(name))
+}
+
+fn name_of(around: &str, part: &str) -> Option<String> {
     let scope = part.strip_suffix(".scope");
-    let machined = scope.and_then(|scope| scope.strip_prefix("machine-"));
+    // Elsewhere anybody may give a cgroup this name.
+    let is_machined = around == "machine.slice";
+    let machined = scope
+        .filter(|_| is_machined)
+        .and_then(|scope| scope.strip_prefix("machine-"));
     if let Some(name) = machined.and_then(unescape) {
         return name
             .strip_prefix("qemu-")
@@ -101,6 +109,13 @@ mod tests {
         check("qemu.slice", "100.scope", Some("100"));
         check("system.slice", "100.scope", None);
         check("machine.slice", "libpod-1.scope", None);
+        check(
+            "machine.slice",
+            "machine-qemu\\x2d1\\x2da\\x0ab.scope",
+            None,
+        );
+        check("machine.slice", "machine-qemu\\x2d1\\x2d.scope", None);
+        check("app.slice", "machine-qemu\\x2d3\\x2dweb.scope", None);
     }
 
     #[test]

@@ -7,8 +7,6 @@ mod errors;
 mod library;
 mod work;
 
-use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::thread;
 use std::time::Duration;
 
 use nvml_wrapper::Nvml as Driver;
@@ -22,9 +20,6 @@ use super::{Reading, Sensor, SensorError, Zone, integral};
 
 /// As `--power` names it.
 const NAME: &str = "nvml";
-
-/// Without a daemon that keeps them awake, GPUs take seconds each to start.
-const LONGEST_SEARCH: Duration = Duration::from_secs(30);
 
 /// Who used a GPU is asked as often as its driver looks; who ended before is not told of.
 const PERIOD: Duration = integral::PERIOD;
@@ -41,43 +36,27 @@ impl Nvml {
     /// # Errors
     /// Where there is no GPU that tells its energy or power.
     pub fn find() -> Result<Self, SensorError> {
-        let (sender, found) = channel();
-        let search = thread::Builder::new().name("nvml-search".to_owned());
-        let started = search.spawn(move || sender.send(look()));
-        started.map_err(|error| SensorError::Failed(format!("cannot start a thread: {error}")))?;
-        match found.recv_timeout(LONGEST_SEARCH) {
-            Ok(found) => found,
-            Err(RecvTimeoutError::Timeout) => Err(SensorError::Failed(format!(
-                "NVIDIA's driver did not answer in {LONGEST_SEARCH:?}"
-            ))),
-            Err(RecvTimeoutError::Disconnected) => {
-                Err(SensorError::Failed("the search for GPUs died".to_owned()))
-            }
+        let driver = Driver::init().map_err(|error| told(Asked::Driver, &error))?;
+        let count = driver
+            .device_count()
+            .map_err(|error| told(Asked::Driver, &error))?;
+        let found = (0..count).map(Card::find);
+        let (cards, errors): (Vec<_>, Vec<_>) = found.partition(Result::is_ok);
+        let cards: Vec<Card> = cards.into_iter().flatten().collect();
+        let errors: Vec<SensorError> = errors.into_iter().filter_map(Result::err).collect();
+        if cards.is_empty() {
+            let none = || SensorError::Absent("a GPU of NVIDIA's".to_owned());
+            return Err(errors.into_iter().next().unwrap_or_else(none));
         }
+        for error in errors {
+            warn!("left out: {error}");
+        }
+        let zones = cards
+            .iter()
+            .flat_map(|card| card.zones().to_vec())
+            .collect();
+        Ok(Self { cards, zones })
     }
-}
-
-fn look() -> Result<Nvml, SensorError> {
-    let driver = Driver::init().map_err(|error| told(Asked::Driver, &error))?;
-    let count = driver
-        .device_count()
-        .map_err(|error| told(Asked::Driver, &error))?;
-    let found = (0..count).map(Card::find);
-    let (cards, errors): (Vec<_>, Vec<_>) = found.partition(Result::is_ok);
-    let cards: Vec<Card> = cards.into_iter().flatten().collect();
-    let errors: Vec<SensorError> = errors.into_iter().filter_map(Result::err).collect();
-    if cards.is_empty() {
-        let none = || SensorError::Absent("a GPU of NVIDIA's".to_owned());
-        return Err(errors.into_iter().next().unwrap_or_else(none));
-    }
-    for error in errors {
-        warn!("left out: {error}");
-    }
-    let zones = cards
-        .iter()
-        .flat_map(|card| card.zones().to_vec())
-        .collect();
-    Ok(Nvml { cards, zones })
 }
 
 impl Sensor for Nvml {

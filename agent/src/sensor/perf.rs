@@ -133,7 +133,7 @@ impl Event {
             zone: Zone {
                 range_uj: range_uj(self.uj_per_count),
                 is_lasting: false,
-                source: self.path.display().to_string(),
+                source: format!("{} on CPU {cpu}", self.path.display()),
                 ..zone_of(domain, package)
             },
             kind: self.kind,

@@ -1,13 +1,13 @@
 //! The platform's power as its management controller tells it, by Redfish over HTTPS (DMTF DSP0266; power of a chassis:
 //! DSP2046, `EnvironmentMetrics.PowerWatts` and the older `Power.PowerControl[0].PowerConsumedWatts`).
 //!
-//! A controller takes seconds to answer, hangs, and restarts: a thread of its own asks it, for ever, and a reading is
-//! what it said last. No request is made in a reading, none in a scrape.
+//! A controller takes seconds to answer, hangs, and restarts: a thread of its own asks it, for ever, and a reading goes
+//! by what it said last. No request is made in a reading, none in a scrape.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use reqwest::Url;
 use tracing::{info, warn};
@@ -37,14 +37,21 @@ pub struct Access {
     pub ca_file: Option<PathBuf>,
 }
 
-/// What the controller said last.
-type Said = Mutex<Result<Reading, SensorError>>;
+/// What the controller said, up to now.
+#[derive(Debug)]
+struct Said {
+    integral: Integral,
+    /// Whether it answered last.
+    answer: Result<(), SensorError>,
+}
+
+type Shared = Mutex<Said>;
 
 /// The platform meter behind Redfish.
 #[derive(Debug)]
 pub struct Redfish {
     zones: [Zone; 1],
-    said: Arc<Said>,
+    said: Arc<Shared>,
 }
 
 impl Redfish {
@@ -55,7 +62,10 @@ impl Redfish {
     pub fn start(access: &Access) -> Result<Self, SensorError> {
         let controller = Controller::new(access).map_err(|error| failed(&error))?;
         let silent = SensorError::Failed(format!("{} has not answered yet", access.url));
-        let said = Arc::new(Mutex::new(Err(silent)));
+        let said = Arc::new(Mutex::new(Said {
+            integral: Integral::default(),
+            answer: Err(silent),
+        }));
         let zones = [Zone {
             name: "platform".to_owned(),
             parent: "node".to_owned(),
@@ -90,46 +100,74 @@ impl Sensor for Redfish {
         &self.zones
     }
 
+    /// The power that was told last goes on until another is told: so each interval has its own.
     fn read(&mut self) -> Vec<Result<Reading, SensorError>> {
-        let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        vec![said.clone()]
+        let Said { integral, answer } = &mut *lock(&self.said);
+        let reading = answer.clone().and_then(|()| {
+            let held = integral.hold(boottime_ns(), awake_ns());
+            let late = || SensorError::Failed("has not answered for a minute".to_owned());
+            held.ok_or_else(late)
+        });
+        vec![reading]
+    }
+
+    fn wait_for_answer(&mut self, patience: Duration) {
+        let begun = Instant::now();
+        while lock(&self.said).answer.is_err() && begun.elapsed() < patience {
+            thread::sleep(Duration::from_millis(50));
+        }
     }
 }
 
 /// Asks until nobody listens any more.
-async fn ask(mut controller: Controller, listener: &Weak<Said>) {
-    let mut integral = Integral::default();
+async fn ask(mut controller: Controller, listener: &Weak<Shared>) {
     let mut period = PERIOD;
-    let mut failing = None;
+    let mut failing = false;
     loop {
-        let answer = controller.watts().await;
-        let reading = match answer {
-            Ok(watts) => {
-                if failing.take() == Some(true) {
-                    info!("the platform's power is told again");
-                }
-                failing = Some(false);
-                period = PERIOD;
-                Ok(integral.add(watts, boottime_ns(), awake_ns()))
+        let watts = controller.watts().await;
+        if let Err(error) = &watts {
+            if !failing {
+                warn!(
+                    "the platform's power is not known, which is tried again for ever: {error:#}"
+                );
             }
-            Err(error) => {
-                if failing.replace(true) != Some(true) {
-                    warn!(
-                        "the platform's power is not known, which is tried again for ever: {error:#}"
-                    );
-                }
-                let jitter = fastrand::f64();
-                period = (period * 2).min(LONGEST_PERIOD).mul_f64(1.0 - jitter / 4.0);
-                Err(failed(&error))
+            let jitter = fastrand::f64();
+            period = (period * 2).min(LONGEST_PERIOD).mul_f64(1.0 - jitter / 4.0);
+        } else {
+            if failing {
+                info!("the platform's power is told again");
             }
-        };
+            period = PERIOD;
+        }
+        failing = watts.is_err();
         let Some(said) = listener.upgrade() else {
             return;
         };
-        *said.lock().unwrap_or_else(PoisonError::into_inner) = reading;
+        lock(&said).take(watts);
         drop(said);
         tokio::time::sleep(period).await;
     }
+}
+
+impl Said {
+    fn take(&mut self, watts: anyhow::Result<f64>) {
+        let (boottime_ns, awake_ns) = (boottime_ns(), awake_ns());
+        if self.answer.is_ok() {
+            // As it was told to whoever read it.
+            self.integral.hold(boottime_ns, awake_ns);
+        }
+        self.answer = match watts {
+            Ok(watts) => {
+                self.integral.add(watts, boottime_ns, awake_ns);
+                Ok(())
+            }
+            Err(error) => Err(failed(&error)),
+        };
+    }
+}
+
+fn lock(said: &Shared) -> MutexGuard<'_, Said> {
+    said.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn failed(error: &anyhow::Error) -> SensorError {

@@ -127,7 +127,8 @@ impl Part {
                 && (whole.contains(&&*zone.parent)
                     || all.iter().all(|other| other.name != zone.parent))
         };
-        let is_kept = |zone: &Zone| is_free(zone) || is_part(zone);
+        let is_new = |zone: &Zone| before.iter().all(|other| !other.used.contains(&zone.name));
+        let is_kept = |zone: &Zone| (is_free(zone) || is_part(zone)) && is_new(zone);
         let kept: Vec<usize> = (0..all.len())
             .filter(|&index| is_kept(&all[index]))
             .collect();
@@ -175,6 +176,10 @@ impl Sensor for Part {
 
     fn zones(&self) -> &[Zone] {
         &self.zones
+    }
+
+    fn wait_for_answer(&mut self, patience: Duration) {
+        self.sensor.wait_for_answer(patience);
     }
 
     fn period(&self) -> Option<Duration> {

@@ -2,6 +2,9 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread;
+use std::time::Duration;
 
 use super::acpi::Acpi;
 use super::hwmon::Hwmon;
@@ -26,6 +29,8 @@ pub struct Source {
     pub domains: &'static [Domain],
     /// What has to be there for it.
     pub needs: &'static str,
+    /// It is another machine, which is asked only where that is wanted.
+    pub is_remote: bool,
     /// `--power auto` tries it.
     pub is_automatic: bool,
     find: fn(&Surroundings) -> Result<Box<dyn Sensor>, SensorError>,
@@ -46,6 +51,9 @@ pub enum Domain {
 
 const CPU: &[Domain] = &[Domain::Package, Domain::Dram];
 
+/// A driver with many devices may take some seconds to wake them all.
+const LONGEST_SEARCH: Duration = Duration::from_secs(30);
+
 /// In the order in which `auto` tries them, and docs/sources.md tells of them.
 pub static SOURCES: &[Source] = &[
     Source {
@@ -53,6 +61,7 @@ pub static SOURCES: &[Source] = &[
         gives: "CPU packages and their memory: RAPL's counters through powercap",
         domains: CPU,
         needs: "an Intel or AMD Zen machine, or a VM whose host shares its part (--powercap-dir); root, or CAP_DAC_READ_SEARCH",
+        is_remote: false,
         is_automatic: true,
         find: |around| {
             Ok(Box::new(Powercap::find(
@@ -66,19 +75,21 @@ pub static SOURCES: &[Source] = &[
         gives: "CPU packages and their memory: RAPL's counters through the kernel's perf events",
         domains: CPU,
         needs: "an Intel or AMD Zen machine, not a VM, whose kernel has the PMU power; CAP_PERFMON",
+        is_remote: false,
         is_automatic: true,
-        find: |around| Ok(Box::new(Perf::find(around.sys_root, around.machine()?)?)),
+        find: |around| Ok(Box::new(Perf::find(&around.sys_root, around.machine()?)?)),
     },
     Source {
         name: "msr",
         gives: "CPU packages and their memory: RAPL's registers themselves",
         domains: CPU,
         needs: "an Intel or AMD Zen machine, not a VM; the module msr; root with CAP_SYS_RAWIO, and /dev/cpu",
+        is_remote: false,
         is_automatic: false,
         find: |around| {
             Ok(Box::new(Msr::find(
                 Path::new(DEVICES),
-                around.sys_root,
+                &around.sys_root,
                 around.machine()?,
             )?))
         },
@@ -88,14 +99,16 @@ pub static SOURCES: &[Source] = &[
         gives: "CPU packages: from a chip that measures them",
         domains: &[Domain::Package],
         needs: "a driver that does: amd_energy (root), zenpower, xgene-hwmon, or acpi_power_meter on NVIDIA Grace",
+        is_remote: false,
         is_automatic: true,
-        find: |around| Ok(Box::new(Hwmon::find(around.sys_root, around.machine()?)?)),
+        find: |around| Ok(Box::new(Hwmon::find(&around.sys_root, around.machine()?)?)),
     },
     Source {
         name: "nvml",
         gives: "NVIDIA GPUs, and who uses them: counters of the driver's library, or its power over time",
         domains: &[Domain::Gpu],
         needs: "the driver with its libnvidia-ml.so.1, and /dev/nvidiactl and /dev/nvidiaN of each GPU",
+        is_remote: false,
         is_automatic: true,
         find: |_| Ok(Box::new(Nvml::find()?)),
     },
@@ -104,14 +117,16 @@ pub static SOURCES: &[Source] = &[
         gives: "the platform: power as its firmware's own meter tells it",
         domains: &[Domain::Platform],
         needs: "a server whose firmware has one, and the driver acpi_power_meter",
+        is_remote: false,
         is_automatic: true,
-        find: |around| Ok(Box::new(Acpi::find(around.sys_root)?)),
+        find: |around| Ok(Box::new(Acpi::find(&around.sys_root)?)),
     },
     Source {
         name: "redfish",
         gives: "the platform: power as its management controller tells it over HTTPS",
         domains: &[Domain::Platform],
         needs: "--redfish-url and, as a rule, --redfish-credentials-file and --redfish-ca-file",
+        is_remote: true,
         is_automatic: true,
         find: |around| Ok(Box::new(Redfish::start(around.redfish()?)?)),
     },
@@ -120,10 +135,11 @@ pub static SOURCES: &[Source] = &[
         gives: "CPU packages and memory: modelled from CPU use and memory size",
         domains: CPU,
         needs: "nothing",
+        is_remote: false,
         is_automatic: true,
         find: |around| {
             Ok(Box::new(Model::new(
-                around.proc_root,
+                &around.proc_root,
                 around.machine()?.clone(),
             )))
         },
@@ -131,33 +147,34 @@ pub static SOURCES: &[Source] = &[
 ];
 
 /// Where sources look.
-pub struct Surroundings<'a> {
+#[derive(Clone)]
+pub struct Surroundings {
     /// The host's /proc.
-    pub proc_root: &'a Path,
+    pub proc_root: PathBuf,
     /// The host's /sys.
-    pub sys_root: &'a Path,
+    pub sys_root: PathBuf,
     /// Where RAPL's zones are.
     pub powercap_dir: PathBuf,
     /// The management controller, where one was named.
-    pub redfish: Option<&'a redfish::Access>,
+    pub redfish: Option<redfish::Access>,
     machine: Result<Machine, SensorError>,
 }
 
-impl<'a> Surroundings<'a> {
+impl Surroundings {
     /// Reads what machine it is.
     #[must_use]
     pub fn new(
-        proc_root: &'a Path,
-        sys_root: &'a Path,
+        proc_root: &Path,
+        sys_root: &Path,
         powercap_dir: Option<&Path>,
-        redfish: Option<&'a redfish::Access>,
+        redfish: Option<&redfish::Access>,
     ) -> Self {
+        let in_sysfs = || sys_root.join("class/powercap");
         Self {
-            proc_root,
-            sys_root,
-            powercap_dir: powercap_dir
-                .map_or_else(|| sys_root.join("class/powercap"), Path::to_path_buf),
-            redfish,
+            proc_root: proc_root.to_path_buf(),
+            sys_root: sys_root.to_path_buf(),
+            powercap_dir: powercap_dir.map_or_else(in_sysfs, Path::to_path_buf),
+            redfish: redfish.cloned(),
             machine: Machine::find(proc_root),
         }
     }
@@ -172,17 +189,27 @@ impl<'a> Surroundings<'a> {
 
     fn redfish(&self) -> Result<&redfish::Access, SensorError> {
         let none = || SensorError::Absent("a management controller (--redfish-url)".to_owned());
-        self.redfish.ok_or_else(none)
+        self.redfish.as_ref().ok_or_else(none)
     }
 }
 
 impl Source {
-    /// Looks for it. May block.
+    /// Looks for it, for so long at most: a driver or a file that hangs keeps nobody waiting.
     ///
     /// # Errors
     /// Why it cannot be used.
-    pub fn find(&self, around: &Surroundings) -> Result<Box<dyn Sensor>, SensorError> {
-        (self.find)(around)
+    pub fn find(&'static self, around: &Surroundings) -> Result<Box<dyn Sensor>, SensorError> {
+        let (sender, found) = channel();
+        let around = around.clone();
+        let search = thread::Builder::new().name(format!("find-{}", self.name));
+        let started = search.spawn(move || sender.send((self.find)(&around)));
+        started.map_err(|error| SensorError::Failed(format!("cannot start a thread: {error}")))?;
+        found.recv_timeout(LONGEST_SEARCH).unwrap_or_else(|error| {
+            Err(SensorError::Failed(match error {
+                RecvTimeoutError::Timeout => format!("did not answer in {LONGEST_SEARCH:?}"),
+                RecvTimeoutError::Disconnected => "the search for it died".to_owned(),
+            }))
+        })
     }
 
     /// The one of this name.

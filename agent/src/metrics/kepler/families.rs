@@ -57,7 +57,7 @@ impl Kepler {
                     ("container_id", &*detail.container_id),
                     ("vm_id", &*detail.vm_id),
                 ],
-                state: state(!entry.newest(self.newest_ns).is_empty()),
+                state: state(detail.is_alive),
                 entry,
             })
             .collect();

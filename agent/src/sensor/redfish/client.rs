@@ -28,8 +28,8 @@ const DOCUMENTS: [(&str, Watts); 2] = [
 pub(super) struct Controller {
     access: Access,
     client: Client,
-    /// Where watts were found.
-    found: Option<(Url, Watts)>,
+    /// The one that has told its power.
+    chassis: Option<Url>,
 }
 
 impl Controller {
@@ -58,30 +58,27 @@ impl Controller {
         let controller = Self {
             access: access.clone(),
             client: client.build().context("no HTTP client can be made")?,
-            found: None,
+            chassis: None,
         };
         controller.credentials()?;
         Ok(controller)
     }
 
-    /// What the platform draws now.
+    /// What the platform draws now. The chassis that told it once is asked for ever: another one's power is another's.
     ///
     /// # Errors
     /// Where the controller does not tell it.
     pub(super) async fn watts(&mut self) -> anyhow::Result<f64> {
-        // Where this fails, it is looked for anew.
-        if let Some((url, watts)) = self.found.take() {
-            let document = self.get(&url).await?;
-            let now = watts(&document);
-            let now = now.with_context(|| format!("{url} tells no power any more"))?;
-            self.found = Some((url, watts));
-            return Ok(now);
-        }
-        for chassis in self.chassis().await? {
+        let candidates = match &self.chassis {
+            Some(chassis) => vec![chassis.clone()],
+            None => self.candidates().await?,
+        };
+        for chassis in candidates {
             for (name, watts) in DOCUMENTS {
-                let url = below(&chassis, name);
-                if let Some(now) = self.get(&url).await.ok().as_deref().and_then(watts) {
-                    self.found = Some((url, watts));
+                // Only one that has no such document, or no power in it, is passed over: who fails may be the right one.
+                let document = self.get(&below(&chassis, name)).await?;
+                if let Some(now) = document.as_deref().and_then(watts) {
+                    self.chassis = Some(chassis);
                     return Ok(now);
                 }
             }
@@ -90,7 +87,7 @@ impl Controller {
     }
 
     /// The one that the URL names, or all.
-    async fn chassis(&self) -> anyhow::Result<Vec<Url>> {
+    async fn candidates(&self) -> anyhow::Result<Vec<Url>> {
         let url = &self.access.url;
         if !matches!(
             url.path().trim_end_matches('/'),
@@ -99,19 +96,21 @@ impl Controller {
             return Ok(vec![url.clone()]);
         }
         let all = with_path(url, ALL_CHASSIS);
-        let document = self.get(&all).await?;
+        let document = self.get(&all).await?.unwrap_or_default();
         let members = members(&document).with_context(|| format!("{all} is no collection"))?;
         Ok(members.iter().map(|path| with_path(url, path)).collect())
     }
 
-    async fn get(&self, url: &Url) -> anyhow::Result<Vec<u8>> {
+    /// `None`: there is no such document.
+    async fn get(&self, url: &Url) -> anyhow::Result<Option<Vec<u8>>> {
         let mut request = self.client.get(url.clone());
         if let Some((user, password)) = self.credentials()? {
             request = request.basic_auth(user, Some(password));
         }
         let response = request.send().await?;
         match response.status() {
-            StatusCode::OK => document(response).await,
+            StatusCode::OK => document(response).await.map(Some),
+            StatusCode::NOT_FOUND => Ok(None),
             status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
                 bail!("{url} does not let the agent in ({status}): see --redfish-credentials-file")
             }
