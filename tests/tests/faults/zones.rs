@@ -34,7 +34,7 @@ fn fault_09_idle_stays_above_zero_at_full_load() {
     assert!(more_seconds > seconds, "the load goes on");
     // A residual would be a few milliwatts at most.
     let per_interval = (more_idle - idle) / (more_ticks - tick);
-    assert!(per_interval > 0.5, "{per_interval} J idle in an interval");
+    assert!(per_interval > 0.1, "{per_interval} J idle in an interval");
 }
 
 #[test]
