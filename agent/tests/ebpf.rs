@@ -396,9 +396,10 @@ fn check_move(name: &str, script: impl Fn(&Path) -> String, act: impl Fn(&Cgroup
     shell.wait().unwrap();
     let ours_ns = [&from, &to].map(|cgroup| sum_ns(&rows_of(&interval, cgroup)));
     for (ours_ns, kernel_ns) in ours_ns.into_iter().zip(kernel_ns) {
-        // The kernel itself notes the move at its next tick.
+        // The kernel itself notes the move at its next tick, which an emulated machine may have late.
         let off = ours_ns.abs_diff(kernel_ns);
-        assert!(off < 12_000_000, "eBPF {ours_ns} ns, kernel {kernel_ns} ns");
+        let allowed = (kernel_ns / 100).max(12_000_000);
+        assert!(off < allowed, "eBPF {ours_ns} ns, kernel {kernel_ns} ns");
     }
 }
 
