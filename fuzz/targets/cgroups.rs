@@ -4,6 +4,7 @@
 #![no_main]
 
 use agent::cgroup::hierarchy::Hierarchies;
+use agent::cgroup::vm::name_in_command;
 use agent::cgroup::{Owner, owner, owner_of_topmost};
 use agent::exec_tree::group_in;
 use agent::usage::accounting::processes::path_in;
@@ -38,6 +39,11 @@ fn check_path(path: &str) {
         }
         Some(Owner::Pod { pod_uid }) => assert!(is_pod_uid(&pod_uid), "{pod_uid}"),
         Some(Owner::Exec(group)) => check_group(&group),
+        Some(Owner::Vm { name }) => assert!(!name.is_empty() && wire::is_name(&name), "{name:?}"),
+        Some(Owner::Slurm(step)) => {
+            assert!(path.contains(&format!("job_{}", step.job)), "{step:?}");
+            assert!(wire::is_name(&step.step));
+        }
         None => {}
     }
 }
@@ -66,6 +72,9 @@ fn check_file(text: &str) {
 fn check_command(text: &str) {
     if let Some(group) = group_in(text.as_bytes()) {
         check_group(&group);
+    }
+    if let Some(name) = name_in_command(text.as_bytes()) {
+        assert!(text.contains(&name) && wire::is_name(&name));
     }
 }
 

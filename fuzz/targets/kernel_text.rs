@@ -1,4 +1,4 @@
-//! Text of /proc and /sys. A process chooses its own name; the rest is the kernel's, or a broken driver's.
+//! Text of /proc and /sys, and of management controllers. A process chooses its own name; the rest is the kernel's, or a broken driver's.
 
 #![no_main]
 
@@ -9,6 +9,7 @@ use agent::sensor::hwmon::number_beside;
 use agent::sensor::model::memory_bytes;
 use agent::sensor::perf::{event_config, uj_per_count};
 use agent::sensor::rapl::name_zone;
+use agent::sensor::redfish::json::{control_watts, environment_watts, members};
 use agent::usage::proc_stat::{BusyTime, ProcessStat};
 use libfuzzer_sys::fuzz_target;
 use procfs_core::{CpuInfo, FromBufRead as _};
@@ -25,7 +26,8 @@ fuzz_target!(|data: &[u8]| fuzz::one_of_text(
         check_memory,
         check_cpu_list,
         check_event,
-        check_channel
+        check_channel,
+        check_controller
     ]
 ));
 
@@ -107,5 +109,17 @@ fn check_channel(text: &str) {
     }
     if number_beside(text, "SVI2_P_Core").is_some() {
         assert!(text.contains("SVI2_P_Core"));
+    }
+}
+
+fn check_controller(text: &str) {
+    for watts in [
+        environment_watts(text.as_bytes()),
+        control_watts(text.as_bytes()),
+    ] {
+        assert!(watts.is_none_or(|watts| watts > 0.0 && watts.is_finite()));
+    }
+    for path in members(text.as_bytes()).unwrap_or_default() {
+        assert!(path.starts_with("/redfish/"), "{path}");
     }
 }
