@@ -1,18 +1,12 @@
-//! A task's cgroups beyond what a helper tells of the current one: in a v1 hierarchy, and before it was moved.
+//! A task's cgroups beyond what a helper tells of the current one: as they were when its run began, and in a v1
+//! hierarchy.
 
 use agent_ebpf::{CpuSlot, V1_STEPS};
 use aya_ebpf::helpers::generated::{
-    bpf_get_current_cgroup_id, bpf_get_current_task, bpf_ktime_get_ns, bpf_probe_read_kernel,
+    bpf_get_current_cgroup_id, bpf_get_current_task, bpf_probe_read_kernel,
 };
-use aya_ebpf::macros::map;
-use aya_ebpf::maps::LruHashMap;
 
 use crate::setting;
-
-/// When a process was last moved, or a thread of it; of those that were moved most recently. What is needed of it are
-/// moves since the last task switch.
-#[map]
-static MOVES: LruHashMap<u32, u64> = LruHashMap::with_max_entries(1_024, 0);
 
 /// A task's set of cgroups; 0 where it is not looked up or cannot be read.
 #[inline(always)]
@@ -23,37 +17,20 @@ pub(crate) fn set_of(task: u64) -> u64 {
     read(task, setting!(set)).unwrap_or(0)
 }
 
-/// That of the current task.
+/// The set of cgroups that what runs here is charged by: its own, and at a flush the one that its run began with. A
+/// flush follows each move: who was moved by others has run in its old cgroups until then, and who moves itself and
+/// ends before is in its new ones. 0 where neither is needed or known.
 #[inline(always)]
-pub(crate) fn current_set() -> u64 {
-    set_of(unsafe { bpf_get_current_task() })
-}
-
-/// Takes the time of a move that has just been made.
-#[inline(always)]
-pub(crate) fn note_move(task: u64) {
-    if setting!(use_sets) == 0 {
-        return;
+pub(crate) fn charged_set(slot: &CpuSlot, is_flush: bool) -> u64 {
+    if !is_flush && setting!(use_v1) == 0 {
+        return 0;
     }
-    // The 4 bytes that follow the thread group's number are read with it.
-    let tgid = read(task, setting!(tgid)).unwrap_or(0) as u32;
-    let now = unsafe { bpf_ktime_get_ns() };
-    let _ = MOVES.insert(&tgid, &now, 0);
-}
-
-/// Whether the current task, of this set, was moved since it began to run here.
-#[inline(always)]
-pub(crate) fn has_moved(slot: &CpuSlot, set: u64) -> bool {
+    let task = unsafe { bpf_get_current_task() };
     // Some switches are not told (three of a thousand were seen): what was noted is of another task then.
-    slot.set != 0 && slot.set != set && slot.task == unsafe { bpf_get_current_task() }
-}
-
-/// When that was, between these two; the later one where it was only just moved, and the time of that is not told yet.
-#[inline(always)]
-pub(crate) fn moved_ns(tgid: u32, since: u64, now: u64) -> u64 {
-    match unsafe { MOVES.get(&tgid) } {
-        Some(&moved_ns) if since < moved_ns && moved_ns < now => moved_ns,
-        _ => now,
+    if is_flush && slot.task == task && slot.set != 0 {
+        slot.set
+    } else {
+        set_of(task)
     }
 }
 

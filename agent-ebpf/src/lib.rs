@@ -15,7 +15,7 @@ pub const EVENTS: usize = 3;
 
 /// Name of the [`Settings`] in the object. Its number goes up with every change of a layout here: an object
 /// built before that does not have it, and is refused.
-pub const SETTINGS: &str = "SETTINGS_4";
+pub const SETTINGS: &str = "SETTINGS_3";
 
 /// Where tasks switch more often than this, one run of a task in so much time is counted and the others are
 /// not: reading three counters costs more than all the rest of a switch.
@@ -33,8 +33,6 @@ pub struct Settings {
     pub use_v1: u32,
     /// Byte offset of a task's set of cgroups, one in each hierarchy: `task_struct.cgroups`, a pointer.
     pub set: u32,
-    /// Byte offset of a task's thread group: `task_struct.tgid`, 4 bytes.
-    pub tgid: u32,
     /// Byte offsets on the way from a set to the id of its cgroup in the unified hierarchy, each but the last one of
     /// a pointer: `css_set.dfl_cgrp`, `cgroup.kn`, `kernfs_node.id`.
     pub unified_path: [u32; UNIFIED_STEPS],
@@ -133,7 +131,7 @@ pub struct CpuSlot {
     pub events_armed: u64,
     /// The task that runs here, by its address in the kernel, as it was told at the last switch or flush.
     pub task: u64,
-    /// Its set of cgroups as it was then, or has been since a move that was charged; 0 where that is not looked up.
+    /// Its set of cgroups as it was then; 0 where that is not looked up.
     pub set: u64,
 }
 
@@ -156,7 +154,7 @@ pub const fn parity(window: u64) -> usize {
 }
 
 const _: () = {
-    assert!(size_of::<Settings>() == 48);
+    assert!(size_of::<Settings>() == 44);
     assert!(size_of::<TaskKey>() == 24);
     assert!(size_of::<TaskTime>() == 72);
     assert!(size_of::<CpuTime>() == 40);

@@ -30,12 +30,11 @@ use self::events::Counted;
 
 /// Read-only data that the loader fills in; named after [`agent_ebpf::SETTINGS`].
 #[unsafe(no_mangle)]
-static SETTINGS_4: Settings = Settings {
+static SETTINGS_3: Settings = Settings {
     count_events: 0,
     use_sets: 0,
     use_v1: 0,
     set: 0,
-    tgid: 0,
     unified_path: [0; UNIFIED_STEPS],
     v1_path: [0; V1_STEPS],
 };
@@ -55,28 +54,18 @@ static SLOT: PerCpuArray<CpuSlot> = PerCpuArray::with_max_entries(1, 0);
 /// Where `sched_switch` has the task that runs next, in every kernel from 5.10.
 const NEXT: usize = 2;
 
-/// Where `cgroup_attach_task` has the task that was moved, the leader where it is a whole process.
-const MOVED: usize = 2;
-
 /// At a task switch the current task is still the one that stops running.
 #[raw_tracepoint(tracepoint = "sched_switch")]
 fn switch(context: RawTracePointContext) -> i32 {
-    account(|| context.arg(NEXT));
+    account(false, || context.arg(NEXT));
     0
 }
 
-/// Never attached: the agent has it run on a CPU to end the window there, and after moves, so that there is one at most
-/// in what is charged at once. It interrupts whatever runs, so that the current task is the one to charge.
+/// Never attached: the agent has it run on a CPU to end the window there, and where a task was moved to
+/// another cgroup. It interrupts whatever runs, so that the current task is the one to charge.
 #[raw_tracepoint]
 fn flush(_: RawTracePointContext) -> i32 {
-    account(|| unsafe { bpf_get_current_task() });
-    0
-}
-
-/// A process or a thread was moved to another cgroup, by itself or by anybody.
-#[raw_tracepoint(tracepoint = "cgroup_attach_task")]
-fn moved(context: RawTracePointContext) -> i32 {
-    cgroup::note_move(context.arg(MOVED));
+    account(true, || unsafe { bpf_get_current_task() });
     0
 }
 
@@ -84,14 +73,14 @@ fn moved(context: RawTracePointContext) -> i32 {
 #[raw_tracepoint(tracepoint = "sched_process_exec")]
 fn exec(_: RawTracePointContext) -> i32 {
     if let Some(slot) = SLOT.get(0) {
-        hash::rename(&current_key(slot, cgroup::current_set()));
+        hash::rename(&current_key(slot, false));
     }
     0
 }
 
 /// Charges what ran up to now. `goes_on` is the task that runs from now on.
 #[inline(always)]
-fn account(goes_on: impl FnOnce() -> u64) {
+fn account(is_flush: bool, goes_on: impl FnOnce() -> u64) {
     let (Some(window), Some(slot)) = (WINDOW.get(0), SLOT.get_ptr_mut(0)) else {
         return;
     };
@@ -106,7 +95,7 @@ fn account(goes_on: impl FnOnce() -> u64) {
         Counted::read(slot, now, now - last_switch_ns, slot.window != window)
     };
     if slot.window != 0 {
-        charge(slot, now, &counted);
+        charge(slot, now, &counted, is_flush);
     }
     slot.task = goes_on();
     slot.set = cgroup::set_of(slot.task);
@@ -122,33 +111,15 @@ fn account(goes_on: impl FnOnce() -> u64) {
 }
 
 #[inline(always)]
-fn charge(slot: &mut CpuSlot, now: u64, counted: &Counted) {
-    let set = cgroup::current_set();
-    let key = current_key(slot, set);
-    let since = slot.time[parity(slot.window)].end_ns;
-    if key.tgid == 0 {
-        slot.time[parity(slot.window)].idle_ns += now - since;
-    } else if !cgroup::has_moved(slot, set) {
-        add(slot, &key, now - since, counted);
-    } else {
-        // What it ran before belongs to where it was.
-        let moved_ns = cgroup::moved_ns(key.tgid, since, now);
-        let before = TaskKey {
-            cgroup_id: cgroup::unified_id(slot.set),
-            cgroup_set: if setting!(use_v1) != 0 { slot.set } else { 0 },
-            ..key
-        };
-        add(slot, &before, moved_ns - since, &Counted::NOTHING);
-        add(slot, &key, now - moved_ns, counted);
-    }
-    slot.time[parity(slot.window)].end_ns = now;
-}
-
-#[inline(always)]
-fn add(slot: &mut CpuSlot, key: &TaskKey, ran_ns: u64, counted: &Counted) {
+fn charge(slot: &mut CpuSlot, now: u64, counted: &Counted, is_flush: bool) {
+    let key = current_key(slot, is_flush);
     let window = slot.window;
     let time = &mut slot.time[parity(window)];
-    if hash::add(window, key, ran_ns, counted) {
+    let ran_ns = now - time.end_ns;
+    time.end_ns = now;
+    if key.tgid == 0 {
+        time.idle_ns += ran_ns;
+    } else if hash::add(window, &key, ran_ns, counted) {
         time.tasks_ns += ran_ns;
     } else {
         time.lost_ns += ran_ns;
@@ -156,21 +127,27 @@ fn add(slot: &mut CpuSlot, key: &TaskKey, ran_ns: u64, counted: &Counted) {
 }
 
 /// Without a process when this CPU is idle. No `Option`: of a `None` whose rest was never written, the verifiers of old
-/// kernels refuse the copy. `set`: the current task's.
+/// kernels refuse the copy.
 #[inline(always)]
-fn current_key(slot: &CpuSlot, set: u64) -> TaskKey {
+fn current_key(slot: &CpuSlot, is_flush: bool) -> TaskKey {
     let mut key = TaskKey {
         tgid: (bpf_get_current_pid_tgid() >> 32) as u32,
         package: slot.package as u32,
         cgroup_id: 0,
         cgroup_set: 0,
     };
-    if key.tgid != 0 {
-        key.cgroup_id = unsafe { bpf_get_current_cgroup_id() };
-        if setting!(use_v1) != 0 {
-            key.cgroup_set = set;
-        }
+    if key.tgid == 0 {
+        return key;
     }
+    let set = cgroup::charged_set(slot, is_flush);
+    if setting!(use_v1) != 0 {
+        key.cgroup_set = set;
+    }
+    key.cgroup_id = if is_flush {
+        cgroup::unified_id(set)
+    } else {
+        unsafe { bpf_get_current_cgroup_id() }
+    };
     key
 }
 
@@ -184,7 +161,7 @@ fn package() -> u64 {
 /// One of the settings: the compiler must not take the values for those of the source.
 macro_rules! setting {
     ($name:ident) => {
-        unsafe { core::ptr::read_volatile(&raw const crate::SETTINGS_4.$name) }
+        unsafe { core::ptr::read_volatile(&raw const crate::SETTINGS_3.$name) }
     };
 }
 use setting;

@@ -13,8 +13,6 @@ const VMLINUX: &str = "kernel/btf/vmlinux";
 const MAGIC: u16 = 0xeb9f;
 /// A task's set of cgroups.
 const SET: Member = ("task_struct", "cgroups");
-/// A task's thread group.
-const TGID: Member = ("task_struct", "tgid");
 /// Members on the way from a set to the id of its cgroup in the unified hierarchy.
 const UNIFIED: [Member; UNIFIED_STEPS] = [
     ("css_set", "dfl_cgrp"),
@@ -40,8 +38,6 @@ type Member = (&'static str, &'static str);
 pub struct Offsets {
     /// Of a task's set of cgroups.
     pub set: u32,
-    /// Of a task's thread group.
-    pub tgid: u32,
     /// From a set to the id of its cgroup in the unified hierarchy.
     pub unified_path: [u32; UNIFIED_STEPS],
     /// From a set to the id of its cgroup in the v1 hierarchy that accounts CPU time, or why there is no way.
@@ -64,7 +60,7 @@ pub(super) fn offsets(sys_root: &Path) -> Result<Offsets, String> {
 /// What is missing.
 pub fn offsets_in(bytes: &[u8]) -> Result<Offsets, String> {
     let btf = Btf::parse(bytes).ok_or("the kernel's BTF cannot be parsed")?;
-    let wanted = || [SET, TGID].into_iter().chain(UNIFIED).chain(V1);
+    let wanted = || [SET].into_iter().chain(UNIFIED).chain(V1);
     let mut found: HashMap<Member, u32> = HashMap::new();
     let mut controller = None;
     btf.each(|kind| match kind {
@@ -85,7 +81,6 @@ pub fn offsets_in(bytes: &[u8]) -> Result<Offsets, String> {
     };
     Ok(Offsets {
         set: offset(SET)?,
-        tgid: offset(TGID)?,
         unified_path: all(UNIFIED, offset)?,
         v1_path: v1_path(all(V1, offset)?, controller),
     })

@@ -39,11 +39,7 @@ const PACKAGES: &str = "PACKAGES";
 /// Entries for which 4 MiB of locked memory are enough, where a kernel before 5.11 allows no more.
 const FEW_TASKS: u32 = 8192;
 /// Program and tracepoint.
-const ATTACHED: [(&str, &str); 3] = [
-    ("switch", "sched_switch"),
-    ("exec", "sched_process_exec"),
-    ("moved", "cgroup_attach_task"),
-];
+const ATTACHED: [(&str, &str); 2] = [("switch", "sched_switch"), ("exec", "sched_process_exec")];
 /// Run on demand only.
 const FLUSH: &str = "flush";
 
@@ -149,8 +145,7 @@ fn find_cgroups(options: &Options<'_>, settings: &mut Settings, notes: &mut Vec<
     let v1_path = match btf::offsets(options.sys_root) {
         Ok(offsets) => {
             settings.use_sets = 1;
-            (settings.set, settings.tgid) = (offsets.set, offsets.tgid);
-            settings.unified_path = offsets.unified_path;
+            (settings.set, settings.unified_path) = (offsets.set, offsets.unified_path);
             offsets.v1_path
         }
         Err(reason) => {
