@@ -57,7 +57,7 @@ pub fn select(wanted: &[&'static Source], around: &Surroundings) -> Selection {
         sensors: Vec::new(),
         findings: Vec::new(),
     };
-    let mut taken: Vec<(Domain, &'static str)> = Vec::new();
+    let mut taken: Vec<Domain> = Vec::new();
     for source in tried {
         let found = source.find(around);
         let mut finding = Finding {
@@ -74,7 +74,7 @@ pub fn select(wanted: &[&'static Source], around: &Surroundings) -> Selection {
                 .filter_map(|part| Part::of(part, &taken, &selection.findings))
                 .collect();
             let used = || parts.iter().flat_map(|part| &part.zones);
-            taken.extend(used().filter_map(|zone| Some((domain(zone)?, source.name))));
+            taken.extend(used().filter_map(domain));
             finding.used = used().map(|zone| zone.name.clone()).collect();
             let parts = parts
                 .into_iter()
@@ -106,15 +106,8 @@ struct Part {
 
 impl Part {
     /// The zones of the domains that are not taken yet, and the parts of these; `None` where there are none.
-    fn of(
-        sensor: Box<dyn Sensor>,
-        taken: &[(Domain, &'static str)],
-        before: &[Finding],
-    ) -> Option<Self> {
-        let is_free = |zone: &Zone| {
-            let domain = domain(zone);
-            domain.is_some() && taken.iter().all(|(other, _)| Some(*other) != domain)
-        };
+    fn of(sensor: Box<dyn Sensor>, taken: &[Domain], before: &[Finding]) -> Option<Self> {
+        let is_free = |zone: &Zone| domain(zone).is_some_and(|domain| !taken.contains(&domain));
         let all = sensor.zones();
         let whole: Vec<&str> = all
             .iter()
