@@ -52,6 +52,7 @@ pub fn run(programs: &Programs, usage: &str, named: &[String]) -> anyhow::Result
     let is_wanted = |name: &str| named.is_empty() || named.iter().any(|named| named == name);
     let mut site = Site::start(programs, usage)?;
     wait_until_quiet(&mut site)?;
+    eprintln!("{usage}: the agent says {}", site.detail()?);
     let mut rows = Vec::new();
     for workload in WORKLOADS.iter().filter(|w| is_wanted(w.name)) {
         rows.push(measure(&mut site, workload)?);

@@ -1,6 +1,8 @@
 //! A powercap tree as the kernel lays it out, with counters that the test turns.
 
 use std::fs;
+use std::io;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
@@ -26,6 +28,7 @@ impl Tree {
             fs::write(zone.join("max_energy_range_uj"), format!("{range_uj}\n"))?;
             tree.set(directory, *counter_uj)?;
         }
+        link_btf(tree.root())?;
         Ok(tree)
     }
 
@@ -49,4 +52,15 @@ impl Tree {
     fn zone(&self, directory: &str) -> PathBuf {
         self.root.path().join("class/powercap").join(directory)
     }
+}
+
+/// Puts into a sysfs of one's own where the running kernel tells of its types: without it the agent counts as it does on
+/// a kernel that does not tell.
+///
+/// # Errors
+/// Where it cannot be written.
+pub fn link_btf(sys_root: &Path) -> io::Result<()> {
+    let kernel = sys_root.join("kernel");
+    fs::create_dir_all(&kernel)?;
+    symlink("/sys/kernel/btf", kernel.join("btf"))
 }

@@ -130,6 +130,17 @@ impl Site {
         &self.usage
     }
 
+    /// What the agent says of how it counts, and of what it cannot have.
+    ///
+    /// # Errors
+    /// Where it has ended.
+    pub fn detail(&self) -> anyhow::Result<String> {
+        let metrics = self.metrics()?;
+        let mut lines = metrics.lines();
+        let info = lines.find_map(|line| line.strip_prefix("hxmlops_agent_usage_info{"));
+        Ok(info.context("the agent says how it counts")?.to_owned())
+    }
+
     /// The run that all groups belong to.
     #[must_use]
     pub fn run(&self) -> &str {

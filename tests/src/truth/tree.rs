@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::command::ZoneLine;
 use super::counter::{Counter, Files};
+use crate::powercap::link_btf;
 
 /// The tree below a directory that stands in for /sys.
 #[derive(Debug)]
@@ -16,7 +17,7 @@ pub struct Tree {
 }
 
 impl Tree {
-    /// Lays out the zones and the CPUs' packages.
+    /// Lays out the zones and the CPUs' packages, beside what the running kernel tells of its types.
     ///
     /// # Errors
     /// Where the files cannot be written.
@@ -46,6 +47,7 @@ impl Tree {
                 format!("{package}\n"),
             )?;
         }
+        link_btf(sys_root)?;
         Ok(tree)
     }
 
