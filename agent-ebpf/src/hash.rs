@@ -52,7 +52,7 @@ fn add_to(
         cpu_ns: ran_ns,
         counted_ns: counted.span_ns,
         events: counted.events,
-        v1_cgroup_id: cgroup::v1_id(key.cgroup_set),
+        v1_cgroup_id: cgroup::v1_id(key.v1_cgroup),
         leader_named_ns: 0,
         comm: [0; COMM_BYTES],
     };

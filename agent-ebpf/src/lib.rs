@@ -36,8 +36,8 @@ pub struct Settings {
     /// Byte offsets on the way from a set to the id of its cgroup in the unified hierarchy, each but the last one of
     /// a pointer: `css_set.dfl_cgrp`, `cgroup.kn`, `kernfs_node.id`.
     pub unified_path: [u32; UNIFIED_STEPS],
-    /// The same to that in one v1 hierarchy: `css_set.subsys[n]`, `cgroup_subsys_state.cgroup`, `cgroup.kn`,
-    /// `kernfs_node.id`.
+    /// The same to that in one v1 hierarchy: `css_set.subsys[n]`, whose value is [`TaskKey::v1_cgroup`],
+    /// `cgroup_subsys_state.cgroup`, `cgroup.kn`, `kernfs_node.id`.
     pub v1_path: [u32; V1_STEPS],
 }
 
@@ -57,9 +57,9 @@ pub struct TaskKey {
     pub package: u32,
     /// Its cgroup's directory in the unified hierarchy (inode number).
     pub cgroup_id: u64,
-    /// Which set of cgroups, one in each hierarchy, it belongs to: an address in the kernel, told apart and
-    /// nothing else; 0 where the v1 cgroup is not looked up.
-    pub cgroup_set: u64,
+    /// Its cgroup in the v1 hierarchy that accounts CPU time: an address in the kernel, told apart and nothing
+    /// else; 0 where that is not looked up.
+    pub v1_cgroup: u64,
 }
 
 /// CPU time of one [`TaskKey`] in one window.

@@ -2,8 +2,8 @@
 //!
 //! Time is kept in numbered windows. The agent begins a new one by writing `WINDOW`, then has `flush` run
 //! on every CPU. A CPU's first event after that still charges the old window and then leaves it, so that
-//! nobody writes the old window's hash any more when the agent empties it. Only helpers, and the one way
-//! through kernel structures whose offsets the agent gives: the object runs unchanged on any kernel from 5.10.
+//! nobody writes the old window's hash any more when the agent empties it. Only helpers, and ways through
+//! kernel structures whose offsets the agent gives: the object runs unchanged on any kernel from 5.10.
 #![no_std]
 #![no_main]
 // Inline assembly for BPF has no stable form yet.
@@ -16,17 +16,19 @@
 mod cgroup;
 mod events;
 mod hash;
+mod structures;
 
 use agent_ebpf::{CpuSlot, CpuTime, Settings, TaskKey, UNIFIED_STEPS, V1_STEPS, parity};
 use aya_ebpf::helpers::bpf_get_current_pid_tgid;
 use aya_ebpf::helpers::generated::{
     bpf_get_current_cgroup_id, bpf_get_current_task, bpf_get_smp_processor_id, bpf_ktime_get_ns,
 };
-use aya_ebpf::macros::{map, raw_tracepoint};
+use aya_ebpf::macros::{btf_tracepoint, map, raw_tracepoint};
 use aya_ebpf::maps::{Array, PerCpuArray};
-use aya_ebpf::programs::RawTracePointContext;
+use aya_ebpf::programs::{BtfTracePointContext, RawTracePointContext};
 
 use self::events::Counted;
+use self::structures::{Copied, Direct, Structures};
 
 /// Read-only data that the loader fills in; named after [`agent_ebpf::SETTINGS`].
 #[unsafe(no_mangle)]
@@ -51,13 +53,22 @@ static WINDOW: Array<u64> = Array::with_max_entries(1, 0);
 #[map]
 static SLOT: PerCpuArray<CpuSlot> = PerCpuArray::with_max_entries(1, 0);
 
-/// Where `sched_switch` has the task that runs next, in every kernel from 5.10.
+/// Where `sched_switch` has the tasks, in every kernel from 5.10: the one that stops running, which is still the
+/// current one, and the one that runs next.
+const PREVIOUS: usize = 1;
 const NEXT: usize = 2;
 
-/// At a task switch the current task is still the one that stops running.
+/// Of the two programs for task switches the agent attaches this one where the kernel tells of its types.
+#[btf_tracepoint(function = "sched_switch")]
+fn switch_by_types(context: BtfTracePointContext) -> i32 {
+    account::<Direct>(context.arg(PREVIOUS), context.arg(NEXT), false);
+    0
+}
+
+/// And this one elsewhere.
 #[raw_tracepoint(tracepoint = "sched_switch")]
 fn switch(context: RawTracePointContext) -> i32 {
-    account(false, || context.arg(NEXT));
+    account::<Copied>(context.arg(PREVIOUS), context.arg(NEXT), false);
     0
 }
 
@@ -65,7 +76,8 @@ fn switch(context: RawTracePointContext) -> i32 {
 /// another cgroup. It interrupts whatever runs, so that the current task is the one to charge.
 #[raw_tracepoint]
 fn flush(_: RawTracePointContext) -> i32 {
-    account(true, || unsafe { bpf_get_current_task() });
+    let task = unsafe { bpf_get_current_task() };
+    account::<Copied>(task, task, true);
     0
 }
 
@@ -73,14 +85,15 @@ fn flush(_: RawTracePointContext) -> i32 {
 #[raw_tracepoint(tracepoint = "sched_process_exec")]
 fn exec(_: RawTracePointContext) -> i32 {
     if let Some(slot) = SLOT.get(0) {
-        hash::rename(&current_key(slot, false));
+        let task = unsafe { bpf_get_current_task() };
+        hash::rename(&key::<Copied>(slot, task, false));
     }
     0
 }
 
-/// Charges what ran up to now. `goes_on` is the task that runs from now on.
+/// Charges what ran up to now, the current task. `goes_on` is the one that runs from now on.
 #[inline(always)]
-fn account(is_flush: bool, goes_on: impl FnOnce() -> u64) {
+fn account<S: Structures>(task: u64, goes_on: u64, is_flush: bool) {
     let (Some(window), Some(slot)) = (WINDOW.get(0), SLOT.get_ptr_mut(0)) else {
         return;
     };
@@ -95,10 +108,10 @@ fn account(is_flush: bool, goes_on: impl FnOnce() -> u64) {
         Counted::read(slot, now, now - last_switch_ns, slot.window != window)
     };
     if slot.window != 0 {
-        charge(slot, now, &counted, is_flush);
+        charge::<S>(slot, now, &counted, task, is_flush);
     }
-    slot.task = goes_on();
-    slot.set = cgroup::set_of(slot.task);
+    slot.task = goes_on;
+    slot.set = cgroup::set_of::<S>(goes_on);
     if slot.window != window {
         slot.window = window;
         slot.package = package();
@@ -111,8 +124,14 @@ fn account(is_flush: bool, goes_on: impl FnOnce() -> u64) {
 }
 
 #[inline(always)]
-fn charge(slot: &mut CpuSlot, now: u64, counted: &Counted, is_flush: bool) {
-    let key = current_key(slot, is_flush);
+fn charge<S: Structures>(
+    slot: &mut CpuSlot,
+    now: u64,
+    counted: &Counted,
+    task: u64,
+    is_flush: bool,
+) {
+    let key = key::<S>(slot, task, is_flush);
     let window = slot.window;
     let time = &mut slot.time[parity(window)];
     let ran_ns = now - time.end_ns;
@@ -126,22 +145,22 @@ fn charge(slot: &mut CpuSlot, now: u64, counted: &Counted, is_flush: bool) {
     }
 }
 
-/// Without a process when this CPU is idle. No `Option`: of a `None` whose rest was never written, the verifiers of old
+/// Of the current task. Without a process when this CPU is idle. No `Option`: of a `None` whose rest was never written, the verifiers of old
 /// kernels refuse the copy.
 #[inline(always)]
-fn current_key(slot: &CpuSlot, is_flush: bool) -> TaskKey {
+fn key<S: Structures>(slot: &CpuSlot, task: u64, is_flush: bool) -> TaskKey {
     let mut key = TaskKey {
         tgid: (bpf_get_current_pid_tgid() >> 32) as u32,
         package: slot.package as u32,
         cgroup_id: 0,
-        cgroup_set: 0,
+        v1_cgroup: 0,
     };
     if key.tgid == 0 {
         return key;
     }
-    let set = cgroup::charged_set(slot, is_flush);
+    let set = cgroup::charged_set::<S>(slot, task, is_flush);
     if setting!(use_v1) != 0 {
-        key.cgroup_set = set;
+        key.v1_cgroup = cgroup::v1_cgroup::<S>(set);
     }
     key.cgroup_id = if is_flush {
         cgroup::unified_id(set)
@@ -160,8 +179,8 @@ fn package() -> u64 {
 
 /// One of the settings: the compiler must not take the values for those of the source.
 macro_rules! setting {
-    ($name:ident) => {
-        unsafe { core::ptr::read_volatile(&raw const crate::SETTINGS_3.$name) }
+    ($name:ident $([$index:literal])?) => {
+        unsafe { core::ptr::read_volatile(&raw const crate::SETTINGS_3.$name $([$index])?) }
     };
 }
 use setting;

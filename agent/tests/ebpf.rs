@@ -341,7 +341,9 @@ fn a_task_s_v1_cgroup_is_found_by_the_kernel_s_own_offsets() {
         v1_cgroups: true,
         ..options()
     });
-    assert!(!usage.detail().contains("v1"), "{}", usage.detail());
+    for note in ["v1", "costs more"] {
+        assert!(!usage.detail().contains(note), "{}", usage.detail());
+    }
     usage.read().unwrap();
     run(shell);
     let interval = usage.read().unwrap();
@@ -385,6 +387,62 @@ fn a_process_that_is_moved_is_charged_to_where_it_ran_as_the_kernel_counts_them(
         // The kernel itself notes the move at its next tick.
         let off = ours_ns.abs_diff(kernel_ns);
         assert!(off < 20_000_000, "eBPF {ours_ns} ns, kernel {kernel_ns} ns");
+    }
+}
+
+/// With each move a set of cgroups goes, and another may come to lie where it lay.
+#[test]
+fn a_process_that_is_moved_around_in_a_v1_tree_is_charged_as_the_kernel_counts_it() {
+    let hierarchy = V1::find();
+    let cgroup = Cgroup::new("around");
+    let v1 = ["one", "two", "three"].map(|name| {
+        let name = format!("hxmlops-{name}-{}", process::id());
+        Cgroup::at(hierarchy.root.join(name))
+    });
+    let used_ns = |of: &Cgroup| -> u64 {
+        let usage = fs::read_to_string(of.path.join("cpuacct.usage")).unwrap();
+        usage.trim().parse().unwrap()
+    };
+    let mut shell = cgroup.shell("while :; do :; done");
+    shell.stdin.take().unwrap().write_all(b"go\n").unwrap();
+    let mut usage = load_with(&Options {
+        v1_cgroups: true,
+        ..options()
+    });
+    let flush = usage.flush();
+    let move_to = |to: &Cgroup| {
+        fs::write(to.path.join("cgroup.procs"), shell.id().to_string()).unwrap();
+        assert_eq!(flush.after_move(), None);
+    };
+    move_to(&v1[0]);
+    usage.read().unwrap();
+    let before_ns = v1.each_ref().map(used_ns);
+    const MOVES: usize = 7;
+    for step in 0..MOVES {
+        let from = &v1[step % v1.len()];
+        let end_ns = used_ns(from) + 40_000_000;
+        while used_ns(from) < end_ns {
+            std::thread::yield_now();
+        }
+        move_to(&v1[(step + 1) % v1.len()]);
+    }
+    let interval = usage.read().unwrap();
+    let kernel_ns = v1.each_ref().map(used_ns);
+    shell.kill().unwrap();
+    shell.wait().unwrap();
+    assert_conserved(&usage, &interval);
+    for (index, v1) in v1.iter().enumerate() {
+        let is_in =
+            |row: &&UsageRow| matches!(row.cgroup, CgroupRef::Ids { v1: id, .. } if id == v1.id());
+        let rows = rows_of(&interval, &cgroup);
+        let ours_ns: u64 = rows.iter().filter(is_in).map(|row| row.cpu_ns).sum();
+        let kernel_ns = kernel_ns[index] - before_ns[index];
+        // The kernel itself notes each move at its next tick.
+        let off = ours_ns.abs_diff(kernel_ns);
+        assert!(
+            off < 30_000_000,
+            "eBPF {ours_ns} ns, kernel {kernel_ns} ns: {rows:?}"
+        );
     }
 }
 

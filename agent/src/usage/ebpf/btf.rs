@@ -29,11 +29,13 @@ const V1: [Member; V1_STEPS] = [
 /// The enum that numbers the controllers, and the one that accounts CPU time.
 const CONTROLLERS: &str = "cgroup_subsys_id";
 const CPUACCT: &str = "cpuacct_cgrp_id";
+/// The type of the arguments of the tracepoint `sched_switch`.
+const SWITCH: &str = "btf_trace_sched_switch";
 
 /// A structure and its member.
 type Member = (&'static str, &'static str);
 
-/// Offsets for [`agent_ebpf::Settings`].
+/// What the programs need to know: offsets for [`agent_ebpf::Settings`], and a type's number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Offsets {
     /// Of a task's set of cgroups.
@@ -42,6 +44,8 @@ pub struct Offsets {
     pub unified_path: [u32; UNIFIED_STEPS],
     /// From a set to the id of its cgroup in the v1 hierarchy that accounts CPU time, or why there is no way.
     pub v1_path: Result<[u32; V1_STEPS], String>,
+    /// Number of the type of the arguments of the tracepoint `sched_switch`.
+    pub switch: Option<u32>,
 }
 
 /// Those of the running kernel.
@@ -62,7 +66,7 @@ pub fn offsets_in(bytes: &[u8]) -> Result<Offsets, String> {
     let btf = Btf::parse(bytes).ok_or("the kernel's BTF cannot be parsed")?;
     let wanted = || [SET].into_iter().chain(UNIFIED).chain(V1);
     let mut found: HashMap<Member, u32> = HashMap::new();
-    let mut controller = None;
+    let (mut controller, mut switch) = (None, None);
     btf.each(|kind| match kind {
         Kind::Member { of, name, offset } => {
             if let Some(member) = wanted().find(|member| *member == (of, name)) {
@@ -72,7 +76,8 @@ pub fn offsets_in(bytes: &[u8]) -> Result<Offsets, String> {
         Kind::Value { of, name, value } if (of, name) == (CONTROLLERS, CPUACCT) => {
             controller = Some(value);
         }
-        Kind::Value { .. } => {}
+        Kind::Typedef { name: SWITCH, id } => switch = Some(id),
+        Kind::Value { .. } | Kind::Typedef { .. } => {}
     })
     .ok_or("the kernel's BTF ends in the middle of a type")?;
     let offset = |member: Member| {
@@ -83,7 +88,33 @@ pub fn offsets_in(bytes: &[u8]) -> Result<Offsets, String> {
         set: offset(SET)?,
         unified_path: all(UNIFIED, offset)?,
         v1_path: v1_path(all(V1, offset)?, controller),
+        switch,
     })
+}
+
+/// A description in which nothing but the arguments of `sched_switch` has a name, at the number that the kernel's own
+/// gives it: all that aya looks up. Parsing the kernel's, aya takes ten megabytes, which the allocator keeps.
+pub(super) fn with_switch_alone(id: u32) -> Vec<u8> {
+    const HEADER_BYTES: u32 = 24;
+    const RECORD_BYTES: u32 = 12;
+    const FORWARD: u32 = 7 << 24;
+    const TYPEDEF: u32 = 8 << 24;
+    let strings = format!("\0{SWITCH}\0");
+    let types_bytes = id * RECORD_BYTES;
+    let mut words = vec![
+        // Version 1, no flags.
+        u32::from(MAGIC) | 1 << 16,
+        HEADER_BYTES,
+        0,
+        types_bytes,
+        types_bytes,
+        strings.len() as u32,
+    ];
+    words.extend((1..id).flat_map(|_| [0, FORWARD, 0]));
+    words.extend([1, TYPEDEF, 0]);
+    let mut bytes: Vec<u8> = words.into_iter().flat_map(u32::to_ne_bytes).collect();
+    bytes.extend(strings.bytes());
+    bytes
 }
 
 fn all<const N: usize>(
@@ -122,6 +153,10 @@ enum Kind<'a> {
         name: &'a str,
         value: u32,
     },
+    Typedef {
+        name: &'a str,
+        id: u32,
+    },
 }
 
 struct Btf<'a> {
@@ -148,12 +183,18 @@ impl<'a> Btf<'a> {
     /// Walks all types. `None` where they cannot be walked to their end.
     fn each(&self, mut visit: impl FnMut(Kind<'a>)) -> Option<()> {
         let mut at = 0;
+        // Number 0 is that of no type.
+        let mut id = 0;
         while at < self.types.len() {
+            id += 1;
             let (name, info) = (word(self.types, at)?, word(self.types, at + 4)?);
             let (kind, count) = (info >> 24 & 0x1f, (info & 0xffff) as usize);
             let has_bit_fields = info >> 31 == 1;
             let of = self.string(name)?;
             at += 12;
+            if kind == 8 {
+                visit(Kind::Typedef { name: of, id });
+            }
             let item_bytes = match kind {
                 // Pointer, forward, typedef, volatile, const, restrict, function, float, type tag.
                 2 | 7..=12 | 16 | 18 => 0,
@@ -222,6 +263,19 @@ mod tests {
         let v1_path = offsets.v1_path.clone().unwrap();
         assert!(offsets.set > 64 && v1_path[1] < 64, "{offsets:?}");
         assert_eq!(offsets.unified_path[1..], v1_path[2..]);
+    }
+
+    #[test]
+    fn the_one_type_with_a_name_is_where_the_kernel_has_it() {
+        let id = offsets(Path::new("/sys")).unwrap().switch.unwrap();
+        let alone = with_switch_alone(id);
+        let mut found = Vec::new();
+        let walked = Btf::parse(&alone).unwrap().each(|kind| {
+            if let Kind::Typedef { name, id } = kind {
+                found.push((name.to_owned(), id));
+            }
+        });
+        assert_eq!((walked, found), (Some(()), vec![(SWITCH.to_owned(), id)]));
     }
 
     #[test]

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use agent_ebpf::{EVENTS, SETTINGS, Settings};
 use aya::maps::{Map, MapData, MapError};
-use aya::programs::RawTracePoint;
-use aya::{Ebpf, EbpfLoader};
+use aya::programs::{BtfTracePoint, Program, ProgramError, RawTracePoint};
+use aya::{Btf, Ebpf, EbpfLoader, Endianness};
 
 use rustix::process::{Resource, Rlimit, setrlimit};
 
@@ -39,7 +39,11 @@ const PACKAGES: &str = "PACKAGES";
 /// Entries for which 4 MiB of locked memory are enough, where a kernel before 5.11 allows no more.
 const FEW_TASKS: u32 = 8192;
 /// Program and tracepoint.
-const ATTACHED: [(&str, &str); 2] = [("switch", "sched_switch"), ("exec", "sched_process_exec")];
+const EXEC: (&str, &str) = ("exec", "sched_process_exec");
+/// The programs for task switches, one that reads the kernel's structures by their types and one that copies them.
+const SWITCH_BY_TYPES: &str = "switch_by_types";
+const SWITCH: &str = "switch";
+const SCHED_SWITCH: &str = "sched_switch";
 /// Run on demand only.
 const FLUSH: &str = "flush";
 
@@ -88,7 +92,7 @@ fn load_object(
         count_events: u32::from(counters.is_some()),
         ..Settings::default()
     };
-    find_cgroups(options, &mut settings, &mut notes);
+    let switch_type = find_cgroups(options, &mut settings, &mut notes);
     let settings = FixedSettings(settings);
     let mut loader = EbpfLoader::new();
     // There is nothing to relocate.
@@ -134,18 +138,33 @@ fn load_object(
         counters.put(&usage.event_maps).map_err(other)?;
     }
     usage.set_packages().map_err(other)?;
-    attach(&mut usage.programs)?;
+    let by_types = switch_type.map(|id| attach_by_types(&mut usage.programs, id));
+    if !matches!(by_types, Some(Ok(()))) {
+        attach(&mut usage.programs, SWITCH, SCHED_SWITCH)?;
+    }
+    if let Some(Err(reason)) = by_types {
+        let note = format!("a task switch costs more than it need: {reason}");
+        usage.notes.push(note);
+    }
+    attach(&mut usage.programs, EXEC.0, EXEC.1)?;
     let window = usage.window;
     usage.begin(window).map_err(other)?;
     Ok(usage)
 }
 
-/// Fills in where the kernel keeps a task's cgroups, or notes what is not known without it.
-fn find_cgroups(options: &Options<'_>, settings: &mut Settings, notes: &mut Vec<String>) {
+/// Fills in where the kernel keeps a task's cgroups, or notes what is not known without it. Returns the number of the
+/// type of a task switch's arguments.
+fn find_cgroups(
+    options: &Options<'_>,
+    settings: &mut Settings,
+    notes: &mut Vec<String>,
+) -> Option<u32> {
+    let mut switch_type = None;
     let v1_path = match btf::offsets(options.sys_root) {
         Ok(offsets) => {
             settings.use_sets = 1;
             (settings.set, settings.unified_path) = (offsets.set, offsets.unified_path);
+            switch_type = offsets.switch;
             offsets.v1_path
         }
         Err(reason) => {
@@ -158,16 +177,30 @@ fn find_cgroups(options: &Options<'_>, settings: &mut Settings, notes: &mut Vec<
         Ok(path) => (settings.use_v1, settings.v1_path) = (1, path),
         Err(reason) => notes.push(format!("v1 cgroups by /proc alone: {reason}")),
     }
+    switch_type
 }
 
-fn attach(programs: &mut Ebpf) -> Result<(), LoadError> {
-    for (name, tracepoint) in ATTACHED {
-        let program = load_program(programs, name)?;
-        program
-            .attach(tracepoint)
-            .map_err(|e| from_program(e, name))?;
-    }
-    Ok(())
+fn attach(
+    programs: &mut Ebpf,
+    name: &'static str,
+    tracepoint: &'static str,
+) -> Result<(), LoadError> {
+    let program = load_program(programs, name)?;
+    let attached = program.attach(tracepoint);
+    attached.map(drop).map_err(|e| from_program(e, name))
+}
+
+/// To task switches, where the verifier can follow the kernel's types.
+fn attach_by_types(programs: &mut Ebpf, switch_type: u32) -> Result<(), LoadError> {
+    let types = btf::with_switch_alone(switch_type);
+    let types = Btf::parse(&types, Endianness::default()).map_err(other)?;
+    let program: &mut BtfTracePoint = program(programs, SWITCH_BY_TYPES)?;
+    let loaded = program.load(SCHED_SWITCH, &types);
+    loaded.map_err(|e| from_program(e, SWITCH_BY_TYPES))?;
+    let attached = program.attach();
+    attached
+        .map(drop)
+        .map_err(|e| from_program(e, SWITCH_BY_TYPES))
 }
 
 fn check_kernel(release: &str) -> Result<Kernel, LoadError> {
@@ -223,11 +256,18 @@ fn load_program<'a>(
     programs: &'a mut Ebpf,
     name: &'static str,
 ) -> Result<&'a mut RawTracePoint, LoadError> {
-    let missing = || LoadError::Other(format!("the object has no program '{name}'"));
-    let program = programs.program_mut(name).ok_or_else(missing)?;
-    let program: &mut RawTracePoint = program.try_into().map_err(other)?;
+    let program: &mut RawTracePoint = program(programs, name)?;
     program.load().map_err(|e| from_program(e, name))?;
     Ok(program)
+}
+
+fn program<'a, P>(programs: &'a mut Ebpf, name: &'static str) -> Result<&'a mut P, LoadError>
+where
+    &'a mut P: TryFrom<&'a mut Program, Error = ProgramError>,
+{
+    let missing = || LoadError::Other(format!("the object has no program '{name}'"));
+    let program = programs.program_mut(name).ok_or_else(missing)?;
+    program.try_into().map_err(other)
 }
 
 impl Kernel {
