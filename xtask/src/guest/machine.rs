@@ -100,7 +100,10 @@ impl Machine<'_> {
         fs::write(&report, "").with_context(|| format!("cannot write {}", report.display()))?;
         let mut qemu = Command::new("qemu-system-x86_64");
         qemu.args(["-nodefaults", "-no-user-config", "-display", "none"])
-            .args(["-no-reboot", "-accel", "tcg", "-m", "1024"])
+            // With a thread for each CPU, QEMU 7.2 may go on with code that another CPU has patched since: a kernel
+            // that has just switched a tracepoint on or off then loops at a breakpoint that is gone.
+            .args(["-no-reboot", "-accel", "tcg,thread=single"])
+            .args(["-m", "1024"])
             // One that the kernel's RAPL driver knows.
             .args(["-cpu", "Skylake-Server"])
             .arg("-smp")
