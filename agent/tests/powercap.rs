@@ -16,7 +16,7 @@ use tree::make_unreadable;
 use wire::v1::Outcome;
 
 fn machine() -> Machine {
-    Machine::find(Path::new("/proc")).unwrap()
+    Machine::find(Path::new("/proc"), Path::new("/sys")).unwrap()
 }
 
 /// In the powercap directory of a sysfs root.

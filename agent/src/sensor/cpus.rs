@@ -27,9 +27,9 @@ pub enum Vendor {
 pub struct Cpu {
     /// Who made it.
     pub vendor: Vendor,
-    /// Its family, as CPUID tells it.
+    /// Its family, as CPUID tells it; of Arm's the architecture.
     pub family: u32,
-    /// Its model within the family.
+    /// Its model within the family; of Arm's the part.
     pub model: u32,
 }
 
@@ -39,6 +39,13 @@ impl Cpu {
     pub fn of(cpus: &CpuInfo) -> Self {
         let field = |name| cpus.get_field(0, name).unwrap_or_default();
         let number = |name| field(name).parse().unwrap_or_default();
+        if let Some(part) = field("CPU part").strip_prefix("0x") {
+            return Self {
+                vendor: Vendor::Other,
+                family: number("CPU architecture"),
+                model: u32::from_str_radix(part, 16).unwrap_or_default(),
+            };
+        }
         Self {
             vendor: match field("vendor_id") {
                 "GenuineIntel" => Vendor::Intel,

@@ -5,10 +5,13 @@
 //! awake), so it is a counter too: it needs no state, and a restart loses nothing.
 //!
 //! Sources. Watts per hardware thread, idle and at full load: medians over the SPECpower_ssj2008 results of a
-//! microarchitecture (10 to 163 servers each; spec.org, as Cloud Carbon Footprint's ccf-coefficients collects them, commit
+//! microarchitecture (7 to 163 servers each; spec.org, as Cloud Carbon Footprint's ccf-coefficients collects them, commit
 //! b0032d92 of 2026-04-24), and their 10th and 90th percentiles. They are those of a whole server at the plug, with
 //! 1 to 2 GB of memory a thread, tuned by its maker. Watts per GB of memory: Cloud Carbon Footprint's 0.392; the least and the
-//! most that Teads measured on machines of AWS, idle and at full load (CC BY 4.0).
+//! most that Teads measured on machines of AWS, idle and at full load (CC BY 4.0). An instance of AWS EC2 says what type it
+//! is, and has Teads' watts of that type ([`ec2`]).
+
+mod ec2;
 
 use std::fmt;
 use std::fs::File;
@@ -61,8 +64,10 @@ impl fmt::Display for Figure {
 /// Watts per hardware thread of one family of CPUs.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Family {
-    /// Name of the microarchitecture.
+    /// Name of the microarchitecture, or of the type of a cloud's machines.
     pub name: &'static str,
+    /// Whose figures they are, where they are not SPECpower's.
+    pub by: &'static str,
     /// Per thread when the machine is idle.
     pub idle: Figure,
     /// Per thread when every thread is busy.
@@ -72,18 +77,23 @@ pub struct Family {
 const fn family(name: &'static str, idle: [f64; 3], max: [f64; 3]) -> Family {
     Family {
         name,
+        by: "",
         idle: Figure::new(idle),
         max: Figure::new(max),
     }
 }
 
 impl Family {
-    /// Whatever the load, few machines use less than the first or more than the second, in per cent of the model's energy: power is between idle and full load, and so is the ratio of two of them.
+    /// Whatever the load, few machines use less than the first or more than the second, in per cent of the model's energy:
+    /// power is between idle and full load, and so is the ratio of two of them.
     fn range_percent(self) -> (u32, u32) {
         let (idle, max) = (self.idle.range_percent(), self.max.range_percent());
         (idle.0.min(max.0), idle.1.max(max.1))
     }
 }
+
+/// Arm's own number as an implementer; the architecture stands for the family then, and the part for the model.
+const ARM: &str = "0x41";
 
 /// (vendor, CPU family, models, figures).
 #[rustfmt::skip]
@@ -105,6 +115,8 @@ const FAMILIES: &[(&str, u32, std::ops::RangeInclusive<u32>, Family)] = &[
     ("AuthenticAMD", 0x19, 0x00..=0x0f, family("EPYC 3rd generation", [0.327, 0.424, 0.621], [1.772, 1.916, 2.221])),
     ("AuthenticAMD", 0x19, 0x10..=0xff, family("EPYC 4th generation", [0.223, 0.328, 1.285], [1.279, 1.660, 3.042])),
     ("AuthenticAMD", 0x1a, 0x00..=0xff, family("EPYC 5th generation", [0.185, 0.217, 0.371], [1.108, 1.178, 1.983])),
+    // Ampere Altra.
+    (ARM, 8, 0xd0c..=0xd0c, family("Neoverse N1", [0.563, 0.617, 1.043], [1.144, 1.922, 2.009])),
 ];
 
 /// All results since 2018, whoever made the CPU, for one that is in none of the rows above.
@@ -124,11 +136,11 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// From `proc_root`/cpuinfo and meminfo.
+    /// From `proc_root`/cpuinfo and meminfo, and what the firmware says in `sys_root`/class/dmi.
     ///
     /// # Errors
     /// Where one of them cannot be read.
-    pub fn find(proc_root: &Path) -> Result<Self, SensorError> {
+    pub fn find(proc_root: &Path, sys_root: &Path) -> Result<Self, SensorError> {
         let cpus =
             CpuInfo::from_buf_read(std::io::BufReader::new(open(&proc_root.join("cpuinfo"))?))
                 .map_err(|error| SensorError::Failed(format!("cannot parse cpuinfo: {error}")))?;
@@ -137,11 +149,14 @@ impl Machine {
             .map_err(|error| unread(&error.to_string()))?;
         let memory = memory_bytes(&meminfo).ok_or_else(|| unread("no MemTotal in kB"))?;
         let cpu = Cpu::of(&cpus);
-        let vendor = cpus.get_field(0, "vendor_id").unwrap_or_default();
+        let field = |name| cpus.get_field(0, name);
+        let vendor = field("vendor_id").or(field("CPU implementer"));
+        let family = family_of(vendor.unwrap_or_default(), cpu.family, cpu.model);
+        let threads = cpus.num_cores().max(1) as u32;
         Ok(Self {
             cpu,
-            family: family_of(vendor, cpu.family, cpu.model),
-            threads: cpus.num_cores().max(1) as u32,
+            family: ec2::family(sys_root, threads, &family).unwrap_or(family),
+            threads,
             memory_bytes: memory,
         })
     }
@@ -176,10 +191,15 @@ impl Model {
     /// For a machine whose busy time is in `proc_root`/stat.
     #[must_use]
     pub fn new(proc_root: &Path, machine: Machine) -> Self {
-        let Family { name, idle, max } = machine.family;
+        let Family {
+            name,
+            by,
+            idle,
+            max,
+        } = machine.family;
         let package = Zone {
             source: format!(
-                "model: {} x {idle} idle, {max} busy ({name})",
+                "model: {} x {idle} idle, {max} busy ({name}{by})",
                 machine.threads
             ),
             ..zone(
@@ -326,7 +346,38 @@ mod tests {
         check("GenuineIntel", 6, 0x3e, "Ivy Bridge");
         check("GenuineIntel", 6, 0x3f, "Haswell");
         check("GenuineIntel", 6, 0x6a, "Ice Lake");
-        check("ARM", 8, 0, UNKNOWN.name);
+        check("0x41", 8, 0xd0c, "Neoverse N1");
+        check("0x41", 8, 0xd40, UNKNOWN.name);
+    }
+
+    fn found(cpuinfo: &str, vendor: &str, product: &str) -> Machine {
+        let root = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            let path = root.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        write("cpuinfo", cpuinfo);
+        write("meminfo", "MemTotal: 1000 kB\n");
+        write("class/dmi/id/sys_vendor", &format!("{vendor}\n"));
+        write("class/dmi/id/product_name", &format!("{product}\n"));
+        Machine::find(root.path(), root.path()).unwrap()
+    }
+
+    #[test]
+    fn a_machine_of_a_cloud_that_says_its_type_has_that_type_s_figures() {
+        let arm = "processor\t: 0\nCPU implementer\t: 0x41\nCPU architecture: 8\nCPU part\t: 0xd0c\n\n\
+                   processor\t: 1\nCPU implementer\t: 0x41\nCPU architecture: 8\nCPU part\t: 0xd0c\n\n";
+        let altra = found(arm, "WIWYNN", "Mt.Jade");
+        assert_eq!((altra.family.name, altra.threads), ("Neoverse N1", 2));
+        let machine = found(arm, "Amazon EC2", "m6g.large");
+        let model = Model::new(Path::new("/proc"), machine);
+        assert_eq!(
+            model.zones[0].source,
+            "model: 2 x 0.27 W (0.27 to 1.043) idle, 2.385 W (1.144 to 2.385) busy \
+             (m6g.large, estimated by Teads)"
+        );
+        assert_eq!(model.zones[0].range_percent, Some((47, 387)));
     }
 
     #[test]

@@ -175,7 +175,7 @@ impl Surroundings {
             sys_root: sys_root.to_path_buf(),
             powercap_dir: powercap_dir.map_or_else(in_sysfs, Path::to_path_buf),
             redfish: redfish.cloned(),
-            machine: Machine::find(proc_root),
+            machine: Machine::find(proc_root, sys_root),
         }
     }
 

@@ -66,7 +66,7 @@ pub(crate) fn machine_of(vendor: Vendor, family: u32, model: u32) -> Machine {
             family,
             model,
         },
-        ..Machine::find(Path::new("/proc")).unwrap()
+        ..Machine::find(Path::new("/proc"), Path::new("/sys")).unwrap()
     }
 }
 
