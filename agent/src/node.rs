@@ -4,17 +4,19 @@ mod counting;
 mod other;
 mod zone;
 
+use std::collections::HashMap;
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use tracing::{info, warn};
 
 use crate::cgroup::hierarchy::Hierarchies;
 use crate::config::Config;
 use crate::identity::Identities;
-use crate::sample::{Sample, longest_interval};
+use crate::sample::{Sample, Sampler, longest_interval};
+use crate::sensor::nvml::{self, Newcomers};
 use crate::sensor::worker::{Readings, Worker, can_follow, read_all};
-use crate::sensor::{Finding, Reading, Selection, SensorError, select};
+use crate::sensor::{Finding, Reading, Selection, Sensor, SensorError, select};
 use crate::usage::UsageInterval;
 
 use self::other::Other;
@@ -22,16 +24,26 @@ use self::other::Other;
 pub use self::counting::{Counting, CpuSums};
 pub use self::zone::ZoneState;
 
+/// GPUs that were not there are looked for once in so many intervals.
+const LOOKED_FOR: u32 = 12;
+
 /// Everything that is read on this node.
 pub struct Node {
-    /// Zones, in the order of their sensors; last, where there is a platform meter, what it shows beyond the others.
+    /// Zones: those of the sensors there were at the start; where there is a platform meter, what it shows beyond the
+    /// others; and those of devices that came later.
     pub zones: Vec<ZoneState>,
     /// Who counts CPU time.
     pub counting: Counting,
     /// Who the CPU time belongs to.
     pub identities: Identities,
     workers: Vec<Worker>,
+    /// Each worker's first zone.
+    first_zones: Vec<usize>,
     other: Option<Other>,
+    newcomers: Option<Newcomers>,
+    /// For zones that come later.
+    idle_watts: Vec<(String, f64)>,
+    interval: Duration,
     sensor_timeout: Duration,
 }
 
@@ -57,7 +69,7 @@ impl Node {
         if selection.sensors.is_empty() {
             let missing = Some(missing).filter(|missing| !missing.is_empty());
             let nothing = || "what is there has no zone that adds up".to_owned();
-            anyhow::bail!("no power source: {}", missing.unwrap_or_else(nothing));
+            bail!("no power source: {}", missing.unwrap_or_else(nothing));
         }
         let (failed, absent): (Vec<&Finding>, Vec<&Finding>) = selection
             .findings
@@ -73,51 +85,82 @@ impl Node {
             let names: Vec<&str> = absent.iter().map(|finding| finding.source.name).collect();
             info!("not there, as --check explains: {}", names.join(", "));
         }
-        let workers = selection
-            .sensors
-            .into_iter()
-            .map(|sensor| Worker::start(sensor, config.interval))
-            .collect::<Result<Vec<_>, _>>();
-        let workers = workers.context("cannot start a thread for a sensor")?;
-        let mut zones: Vec<ZoneState> = workers
-            .iter()
-            .flat_map(|worker| {
-                worker
-                    .zones()
-                    .iter()
-                    .map(|zone| ZoneState::new(zone.clone(), worker.name()))
-            })
-            .collect();
-        check_ranges(&zones)?;
-        let other = Other::find(&mut zones);
-        configure_idle(&mut zones, &config.idle_watts)?;
+        let newcomers = newcomers(&selection, config.interval);
         let mut node = Self {
-            zones,
+            zones: Vec::new(),
             counting,
             identities: Identities::new(&config.proc_root, cgroups),
-            workers,
-            other,
+            workers: Vec::new(),
+            first_zones: Vec::new(),
+            other: None,
+            newcomers,
+            idle_watts: config.idle_watts.clone(),
+            interval: config.interval,
             sensor_timeout: (config.interval / 2).min(Duration::from_secs(2)),
         };
+        for sensor in selection.sensors {
+            node.add(sensor)?;
+        }
+        check_ranges(&node.zones)?;
+        node.other = Other::find(&mut node.zones);
+        configure_idle(&mut node.zones, &node.idle_watts, node.newcomers.is_some())?;
         node.sample();
         node.read_usage();
         Ok(node)
     }
 
+    /// Has a thread read it from now on.
+    fn add(&mut self, sensor: Box<dyn Sensor>) -> anyhow::Result<()> {
+        let worker = Worker::start(sensor, self.interval);
+        let worker = worker.context("cannot start a thread for a sensor")?;
+        self.first_zones.push(self.zones.len());
+        let zones = worker.zones().iter();
+        let states = zones.map(|zone| ZoneState::new(zone.clone(), worker.name()));
+        self.zones.extend(states);
+        self.workers.push(worker);
+        Ok(())
+    }
+
+    /// Takes up what came since the last call.
+    fn add_newcomers(&mut self) {
+        let newcomers = self.newcomers.iter().flat_map(Newcomers::take);
+        for sensor in newcomers.collect::<Vec<_>>() {
+            let first = self.zones.len();
+            if let Err(error) = self.add(sensor) {
+                warn!("left out: {error:#}");
+                continue;
+            }
+            for (index, state) in self.zones.iter_mut().enumerate().skip(first) {
+                "it came after the agent had started".clone_into(&mut state.zone.reason);
+                info!(zone = %state.zone, "power from {}", state.zone.source);
+                let name = &state.zone.name;
+                if let Some((_, watts)) = self.idle_watts.iter().find(|(zone, _)| zone == name) {
+                    state.idle.configure(*watts);
+                }
+                if let Some(other) = &mut self.other
+                    && state.zone.parent.is_empty()
+                {
+                    other.add(index);
+                }
+            }
+        }
+    }
+
     /// Reads every sensor and judges each zone's readings, in the order of [`Node::zones`].
     pub fn sample(&mut self) -> Vec<Sample> {
-        let mut zones = self.zones.iter_mut();
-        let mut samples = Vec::with_capacity(zones.len());
+        self.add_newcomers();
+        let mut samples = vec![Sampler::FIRST; self.zones.len()];
         let answers = read_all(&mut self.workers, self.sensor_timeout);
-        for (worker, readings) in self.workers.iter().zip(answers) {
-            let own = zones.by_ref().take(worker.zones().len()).enumerate();
-            samples.extend(own.map(|(index, state)| {
+        let workers = self.workers.iter().zip(&self.first_zones).zip(answers);
+        for ((worker, &first), readings) in workers {
+            for index in 0..worker.zones().len() {
+                let state = &mut self.zones[first + index];
                 state.activity = worker.activity().get(index).cloned().unwrap_or_default();
-                state.sample(of_zone(&readings, index))
-            }));
+                samples[first + index] = state.sample(of_zone(&readings, index));
+            }
         }
         if let Some(other) = &mut self.other {
-            samples.push(other.sample(&samples));
+            samples[other.zone()] = other.sample(&samples);
         }
         samples
     }
@@ -126,6 +169,20 @@ impl Node {
     pub fn read_usage(&mut self) -> UsageInterval {
         self.counting.read()
     }
+}
+
+/// Looks for GPUs that come later, where they would be read.
+fn newcomers(selection: &Selection, interval: Duration) -> Option<Newcomers> {
+    let mut tried = selection.findings.iter();
+    tried.find(|finding| finding.source.name == nvml::NAME)?;
+    let gpus = selection.sensors.iter();
+    let gpus = gpus.filter(|sensor| sensor.name() == nvml::NAME);
+    let known: HashMap<String, String> = gpus
+        .filter_map(|gpu| Some((gpu.device()?.to_owned(), gpu.zones().first()?.name.clone())))
+        .collect();
+    Newcomers::watch(known, interval * LOOKED_FOR)
+        .inspect_err(|error| warn!("no GPU is looked for that comes later: {error}"))
+        .ok()
 }
 
 /// The trees that were named, or else found.
@@ -164,8 +221,12 @@ fn check_ranges(zones: &[ZoneState]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Sets the idle power of zones that `--idle-watts` names.
-fn configure_idle(zones: &mut [ZoneState], idle_watts: &[(String, f64)]) -> anyhow::Result<()> {
+/// Sets the idle power of zones that `--idle-watts` names. With `more_gpus`, a GPU that is not there may come.
+fn configure_idle(
+    zones: &mut [ZoneState],
+    idle_watts: &[(String, f64)],
+    more_gpus: bool,
+) -> anyhow::Result<()> {
     let additive = |state: &ZoneState| state.zone.parent.is_empty();
     let names: Vec<&str> = zones
         .iter()
@@ -174,11 +235,14 @@ fn configure_idle(zones: &mut [ZoneState], idle_watts: &[(String, f64)]) -> anyh
         .collect();
     let names = names.join(", ");
     for (zone, watts) in idle_watts {
-        let state = zones
-            .iter_mut()
-            .find(|state| additive(state) && state.zone.name == *zone)
-            .with_context(|| format!("--idle-watts {zone}: no such zone; there are {names}"))?;
-        state.idle.configure(*watts);
+        let is_it = |state: &&mut ZoneState| additive(state) && state.zone.name == *zone;
+        match zones.iter_mut().find(is_it) {
+            Some(state) => state.idle.configure(*watts),
+            None if more_gpus && nvml::is_zone_name(zone) => {
+                warn!("--idle-watts {zone}: no such zone yet; there are {names}");
+            }
+            None => bail!("--idle-watts {zone}: no such zone; there are {names}"),
+        }
     }
     Ok(())
 }

@@ -228,7 +228,7 @@ pub async fn run(state: Loop, shutdown: CancellationToken) -> anyhow::Result<()>
                 }
             }
             if let Some(file) = &mut kept {
-                file.keep(&node.zones, end.boottime_ns, stopping);
+                file.keep(&mut node.zones, end.boottime_ns, stopping);
             }
             (node, kept)
         })

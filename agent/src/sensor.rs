@@ -124,6 +124,11 @@ pub trait Sensor: Send {
     /// Its zones, in the order in which [`Sensor::read`] gives their readings.
     fn zones(&self) -> &[Zone];
 
+    /// What tells the one device that it reads from all others of its kind, where it reads one.
+    fn device(&self) -> Option<&str> {
+        None
+    }
+
     /// One reading per zone.
     fn read(&mut self) -> Vec<Result<Reading, SensorError>>;
 

@@ -4,6 +4,7 @@ pub mod file;
 
 use std::fs;
 use std::io::Write;
+use std::mem;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -20,6 +21,10 @@ pub const NAME: &str = "idle.json";
 /// Files that are set aside, at most.
 const BROKEN: u32 = 10;
 
+/// Zones that are not there any more are forgotten beyond so many, the oldest first: a device may come under a new name
+/// at each boot.
+const OTHERS: usize = 64;
+
 /// Written no more often than this.
 const PERIOD_NS: u64 = 300_000_000_000;
 
@@ -30,8 +35,10 @@ pub struct IdleFile {
     machine: Machine,
     written_ns: Option<u64>,
     failing: bool,
-    /// Of zones that are not there now, or do not learn: kept for a start at which they are and do.
+    /// Of zones that are not there now, or do not learn: kept for when they are and do.
     others: Vec<KeptZone>,
+    /// How many of the node's zones were given what was learned of them.
+    restored: usize,
 }
 
 impl IdleFile {
@@ -53,6 +60,7 @@ impl IdleFile {
             written_ns: None,
             failing: false,
             others: Vec::new(),
+            restored: 0,
         };
         // Not to be found out when there is something to lose.
         file.write_new(b"").with_context(cannot)?;
@@ -61,7 +69,12 @@ impl IdleFile {
     }
 
     /// Writes down what was learned if that is due, or `now`. A failure is logged once, until it works again.
-    pub fn keep(&mut self, zones: &[ZoneState], boottime_ns: u64, now: bool) {
+    ///
+    /// Zones that have come since the last call are given first what was learned of them before.
+    pub fn keep(&mut self, zones: &mut [ZoneState], boottime_ns: u64, now: bool) {
+        let others = mem::take(&mut self.others);
+        self.others = give_back(others, &mut zones[self.restored..]);
+        self.restored = zones.len();
         let since = self.written_ns.get_or_insert(boottime_ns);
         if !now && boottime_ns.saturating_sub(*since) < PERIOD_NS {
             return;
@@ -103,6 +116,7 @@ impl IdleFile {
     }
 
     fn restore(&mut self, zones: &mut [ZoneState]) {
+        self.restored = zones.len();
         let path = self.path();
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
@@ -110,7 +124,7 @@ impl IdleFile {
             Err(error) => return self.set_aside(&error.to_string()),
         };
         match Kept::from_json(&bytes, &self.machine) {
-            Ok(kept) => self.others = give_back(kept, zones),
+            Ok(kept) => self.others = give_back(kept.zones, zones),
             Err(reason) => self.set_aside(&reason),
         }
     }
@@ -144,9 +158,9 @@ impl IdleFile {
 }
 
 /// Zones are known by their name and by where they are read. Returns what no zone takes that learns.
-fn give_back(kept: Kept, zones: &mut [ZoneState]) -> Vec<KeptZone> {
+fn give_back(kept: Vec<KeptZone>, zones: &mut [ZoneState]) -> Vec<KeptZone> {
     let mut others = Vec::new();
-    for old in kept.zones {
+    for old in kept {
         let is_it =
             |state: &&mut ZoneState| state.zone.name == old.name && state.zone.source == old.source;
         let found = zones.iter_mut().find(is_it);
@@ -155,6 +169,8 @@ fn give_back(kept: Kept, zones: &mut [ZoneState]) -> Vec<KeptZone> {
             None => others.push(old),
         }
     }
+    // Those that were there last come first in the file.
+    others.truncate(OTHERS);
     others
 }
 

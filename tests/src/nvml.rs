@@ -25,6 +25,12 @@ pub fn gpu(uuid: &str) -> Value {
     })
 }
 
+/// A slice of a GPU in MIG mode; `None`: the driver does not tell who is there.
+#[must_use]
+pub fn slice(uuid: &str, size: u32, processes: Option<&[u32]>) -> Value {
+    json!({ "uuid": uuid, "size": size, "processes": processes })
+}
+
 impl FakeNvml {
     /// A driver of these GPUs.
     ///

@@ -108,9 +108,8 @@ impl Books {
         self.cpu = node.counting.sums();
         self.unresolved = node.identities.unresolved();
         self.cgroup_watch = Some(node.identities.watch_counts());
-        if self.zones.is_empty() {
-            self.zones = node.zones.iter().map(zone_sums).collect();
-        }
+        let new = node.zones.iter().skip(self.zones.len());
+        self.zones.extend(new.map(zone_sums));
         self.book_cpu(record, now_ns);
         for zone in 0..record.zones.len() {
             self.book_zone(record, zone, now_ns);

@@ -12,6 +12,7 @@ const PLATFORM: &str = "platform";
 
 /// Which of the node's zones make it.
 pub(super) struct Other {
+    zone: usize,
     platform: usize,
     parts: Vec<usize>,
     remainder: Remainder,
@@ -48,10 +49,21 @@ impl Other {
         let sensor = zones[platform].sensor;
         zones.push(ZoneState::new(zone, sensor));
         Some(Self {
+            zone: zones.len() - 1,
             platform,
             parts,
             remainder: Remainder::default(),
         })
+    }
+
+    /// Which zone it is itself.
+    pub(super) fn zone(&self) -> usize {
+        self.zone
+    }
+
+    /// One more of the node's zones is a part of what the meter shows.
+    pub(super) fn add(&mut self, part: usize) {
+        self.parts.push(part);
     }
 
     /// From the samples of the node's other zones.

@@ -5,6 +5,8 @@
 mod card;
 mod errors;
 mod library;
+mod newcomers;
+mod slices;
 mod work;
 
 use std::time::Duration;
@@ -18,8 +20,10 @@ use self::errors::{Asked, told};
 use super::activity::Activity;
 use super::{Reading, Sensor, SensorError, Zone, integral};
 
+pub use self::newcomers::Newcomers;
+
 /// As `--power` names it.
-const NAME: &str = "nvml";
+pub const NAME: &str = "nvml";
 
 /// Who used a GPU is asked as often as its driver looks; who ended before is not told of.
 const PERIOD: Duration = integral::PERIOD;
@@ -40,7 +44,7 @@ impl Nvml {
         let count = driver
             .device_count()
             .map_err(|error| told(Asked::Driver, &error))?;
-        let found = (0..count).map(Card::find);
+        let found = (0..count).map(|number| Card::find(number, &zone_name(number)));
         let (cards, errors): (Vec<_>, Vec<_>) = found.partition(Result::is_ok);
         let cards: Vec<Card> = cards.into_iter().flatten().collect();
         let errors: Vec<SensorError> = errors.into_iter().filter_map(Result::err).collect();
@@ -86,6 +90,18 @@ impl Sensor for Nvml {
             .map(|card| Box::new(card) as Box<dyn Sensor>)
             .collect()
     }
+}
+
+/// Of the GPU that has this number when it is first seen.
+fn zone_name(number: u32) -> String {
+    format!("gpu-{number}")
+}
+
+/// Whether a GPU may have this name.
+#[must_use]
+pub fn is_zone_name(name: &str) -> bool {
+    let number = name.strip_prefix("gpu-");
+    number.is_some_and(|number| number.parse().is_ok_and(|number| zone_name(number) == name))
 }
 
 /// The call is not one of this GPU, or of this driver.

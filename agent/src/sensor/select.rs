@@ -171,6 +171,10 @@ impl Sensor for Part {
         &self.zones
     }
 
+    fn device(&self) -> Option<&str> {
+        self.sensor.device()
+    }
+
     fn wait_for_answer(&mut self, patience: Duration) {
         self.sensor.wait_for_answer(patience);
     }

@@ -39,19 +39,27 @@ fn file(directory: &Path, node: &str) -> IdleFile {
         written_ns: None,
         failing: false,
         others: Vec::new(),
+        restored: 0,
     }
 }
 
 /// A directory with what a package of 30 W idle has taught, read at `/a`.
 fn learned() -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
-    let mut zones = zones("/a");
+    learn(directory.path(), "/a");
+    directory
+}
+
+/// One start that reads it there.
+fn learn(directory: &Path, source: &str) {
+    let mut zones = zones(source);
+    let mut file = file(directory, "n1");
+    file.restore(&mut zones);
     for _ in 0..20 {
         let joules = Energy::from_microjoules(150_000_000);
         zones[0].idle.observe(joules, 5_000_000_000, Some(0.01));
     }
-    file(directory.path(), "n1").keep(&zones, 0, true);
-    directory
+    file.keep(&mut zones, 0, true);
 }
 
 fn restored(directory: &Path, node: &str, source: &str) -> [(f64, Origin); 2] {
@@ -81,14 +89,49 @@ fn a_start_without_a_zone_does_not_lose_what_was_learned_of_it() {
     let mut others = zones("/b");
     let mut once = file(directory.path(), "n1");
     once.restore(&mut others);
-    once.keep(&others, 0, true);
+    once.keep(&mut others, 0, true);
     let mut configured = zones("/a");
     configured[0].idle.configure(7.0);
     let mut again = file(directory.path(), "n1");
     again.restore(&mut configured);
-    again.keep(&configured, 0, true);
+    again.keep(&mut configured, 0, true);
     let learned = (30.0, Origin::Learned);
     assert_eq!(restored(directory.path(), "n1", "/a"), [learned, SEED]);
+}
+
+#[test]
+fn a_zone_that_comes_later_has_what_was_learned_of_it() {
+    let directory = learned();
+    let mut all = zones("/a");
+    let mut file = file(directory.path(), "n1");
+    let mut there = vec![all.remove(1)];
+    file.restore(&mut there);
+    file.keep(&mut there, 0, true);
+    there.append(&mut all);
+    file.keep(&mut there, 1, true);
+    assert_eq!(there[1].idle.origin(), Origin::Learned);
+    let learned = (30.0, Origin::Learned);
+    assert_eq!(restored(directory.path(), "n1", "/a"), [learned, SEED]);
+}
+
+#[test]
+fn of_names_that_change_at_every_boot_the_last_ones_are_kept() {
+    let directory = learned();
+    let size = || fs::metadata(directory.path().join(NAME)).unwrap().len();
+    for boot in 0..100 {
+        learn(directory.path(), &format!("/hwmon{boot:03}"));
+    }
+    let after_a_hundred = size();
+    for boot in 100..150 {
+        learn(directory.path(), &format!("/hwmon{boot:03}"));
+    }
+    assert_eq!(size(), after_a_hundred);
+    let learned = (30.0, Origin::Learned);
+    for boot in [120, 149] {
+        let source = format!("/hwmon{boot}");
+        assert_eq!(restored(directory.path(), "n1", &source), [learned, SEED]);
+    }
+    assert_eq!(restored(directory.path(), "n1", "/a"), [SEED, SEED]);
 }
 
 #[test]
@@ -137,7 +180,7 @@ fn it_is_written_every_few_minutes_and_at_the_end() {
     let path = directory.path().join(NAME);
     let mut file = file(directory.path(), "n1");
     let mut written = |boottime_s: u64, now| {
-        file.keep(&zones("/a"), boottime_s * 1_000_000_000, now);
+        file.keep(&mut zones("/a"), boottime_s * 1_000_000_000, now);
         fs::remove_file(&path).is_ok()
     };
     assert!(!written(1_000, false), "not yet");

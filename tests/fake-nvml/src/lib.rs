@@ -19,7 +19,7 @@ use std::ffi::{CStr, c_char, c_int, c_uint, c_ulonglong};
 use nvml_wrapper_sys::bindings::{nvmlDevice_t, nvmlReturn_t, nvmlUtilization_t};
 
 use self::script::{Gpu, Script};
-use self::state::{Asked, gpu, handle};
+use self::state::{Asked, gpu, handle, slice};
 use self::write::{answer, put, put_text};
 
 /// Codes of nvmlReturn_t.
@@ -131,8 +131,11 @@ pub unsafe extern "C" fn nvmlDeviceGetUUID(
     uuid: *mut c_char,
     length: c_uint,
 ) -> nvmlReturn_t {
+    let own = slice(device)
+        .map(|slice| slice.uuid)
+        .or_else(|_| gpu(device).map(|gpu| gpu.uuid));
     // SAFETY: by the caller.
-    answer(gpu(device).and_then(|gpu| unsafe { put_text(uuid, length, &gpu.uuid) }))
+    answer(own.and_then(|own| unsafe { put_text(uuid, length, &own) }))
 }
 
 /// # Safety

@@ -53,9 +53,10 @@ pub(crate) unsafe extern "C" fn nvmlDeviceGetComputeRunningProcesses_v3(
     count: *mut c_uint,
     infos: *mut nvmlProcessInfo_t,
 ) -> nvmlReturn_t {
-    let pids = slice(device)
-        .map(|slice| slice.processes)
-        .or_else(|_| gpu(device).map(|gpu| gpu.processes));
+    let pids = match slice(device) {
+        Ok(slice) => slice.processes.ok_or(code::NOT_SUPPORTED),
+        Err(_) => gpu(device).map(|gpu| gpu.processes),
+    };
     // SAFETY: by the caller.
     answer(
         pids.and_then(|pids| unsafe {

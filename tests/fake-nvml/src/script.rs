@@ -49,8 +49,10 @@ pub(crate) struct Gpu {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Slice {
+    pub(crate) uuid: String,
     pub(crate) size: u32,
-    pub(crate) processes: Vec<u32>,
+    /// Not told where it is not there.
+    pub(crate) processes: Option<Vec<u32>>,
 }
 
 impl Script {

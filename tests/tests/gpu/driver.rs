@@ -50,6 +50,36 @@ fn fault_10_a_machine_without_nvidia_s_driver_is_measured_all_the_same() {
 }
 
 #[test]
+fn gpus_that_come_after_the_agent_has_started_are_read_under_names_of_their_own() {
+    let mut driver = FakeNvml::new(&[gpu("GPU-a")]).unwrap();
+    driver.tell("error", DRIVER_NOT_LOADED.into()).unwrap();
+    let flags = ["--power", "nvml,model", "--usage", "accounting"];
+    let flags = [&flags[..], &["--idle-watts", "gpu-0=10"]].concat();
+    let mut site = Site::of(driver, &flags);
+    // The driver comes; what its GPU has used before is not this node's.
+    site.driver.tell("error", json!(0)).unwrap();
+    let text = site.outcome("gpu-0", "first");
+    assert!(
+        text.contains("it came after the agent had started"),
+        "{text}"
+    );
+    site.driver.use_energy(0, 500_000).unwrap();
+    let text = site.at("gpu-0", 500_000);
+    assert!(parts(&text, "gpu-0").idle > 0, "{text}");
+    // Another is put in, and is the first by number.
+    let both = ["GPU-b", "GPU-a"].map(gpu);
+    site.driver.tell("gpus", json!(both)).unwrap();
+    site.driver
+        .tell_gpu(1, "energy_mj", json!(1_500_000))
+        .unwrap();
+    site.outcome("gpu-1", "first");
+    site.driver.use_energy(0, 300_000).unwrap();
+    site.driver.use_energy(1, 200_000).unwrap();
+    site.at("gpu-1", 300_000);
+    site.at("gpu-0", 700_000);
+}
+
+#[test]
 fn fault_13_and_17_a_driver_that_is_loaded_anew_is_read_again_and_makes_no_energy() {
     let mut site = Site::new(&[gpu("GPU-a"), gpu("GPU-b")], &FLAGS);
     for gpu in [0, 1] {

@@ -23,6 +23,11 @@ impl Site {
     /// With these GPUs, and nothing else that is measured.
     pub(crate) fn new(gpus: &[Value], flags: &[&str]) -> Self {
         let driver = FakeNvml::new(gpus).unwrap();
+        Self::of(driver, &[&["--power", "nvml"], flags].concat())
+    }
+
+    /// With this driver.
+    pub(crate) fn of(driver: FakeNvml, flags: &[&str]) -> Self {
         let agent = driver.agent(&[&ALWAYS, flags].concat()).unwrap();
         let site = Self { driver, agent };
         // From here on energy is somebody's: the counters were read.
@@ -64,9 +69,7 @@ impl Site {
     }
 }
 
-const ALWAYS: [&str; 8] = [
-    "--power",
-    "nvml",
+const ALWAYS: [&str; 6] = [
     "--interval",
     "1s",
     "--metrics",
@@ -112,6 +115,12 @@ pub(crate) fn parts(text: &str, zone: &str) -> Parts {
         "{zone}: {parts:?}"
     );
     parts
+}
+
+/// The energy of a zone that lies inside another, in microjoules.
+pub(crate) fn nested(text: &str, zone: &str) -> u64 {
+    let zone = format!("zone=\"{zone}\"");
+    (metric_sum(text, "hxmlops_node_nested_energy_joules_total", &[&zone]) * 1e6).round() as u64
 }
 
 /// A pod's or exec group's energy in a zone, in microjoules.

@@ -1,10 +1,10 @@
 //! Who pays for a GPU.
 
 use e2e::cgroups::{Cgroup, Shell};
-use e2e::nvml::gpu;
+use e2e::nvml::{gpu, slice};
 use serde_json::json;
 
-use crate::site::{Parts, Site, named, parts, pod, used_by};
+use crate::site::{Parts, Site, named, nested, parts, pod, used_by};
 
 /// A process in a group of our exec kind, which does nothing itself.
 fn user(run: &str) -> (Cgroup, Shell) {
@@ -102,7 +102,9 @@ fn who_is_there_pays_where_the_driver_does_not_tell_who_works() {
     site.driver.tell_gpu(0, "processes", json!(pids)).unwrap();
     // Cut into slices: three for the one, one for the other.
     let slices = json!([
-        {"size": 3, "processes": [pids[0]]}, {"size": 1, "processes": [pids[1]]}, {"size": 2, "processes": []},
+        slice("MIG-a", 3, Some(&[pids[0]])),
+        slice("MIG-b", 1, Some(&[pids[1]])),
+        slice("MIG-c", 2, Some(&[])),
     ]);
     for (key, value) in [
         ("samples", json!(null)),
@@ -124,4 +126,60 @@ fn who_is_there_pays_where_the_driver_does_not_tell_who_works() {
         assert!(text.contains(&weighed), "{weighed}: {text}");
         parts(&text, zone);
     }
+}
+
+#[test]
+fn slices_are_zones_inside_their_gpu_and_use_what_it_uses_to_the_microjoule() {
+    let runs = [named("cut-a"), named("cut-b")];
+    let [(_first_group, first), (_second_group, second)] = [user(&runs[0]), user(&runs[1])];
+    let slices = |shares: [Option<&[u32]>; 3]| {
+        let [first, second, third] = shares;
+        json!([
+            slice("MIG-a", 3, first),
+            slice("MIG-b", 1, second),
+            slice("MIG-c", 3, third)
+        ])
+    };
+    let [first, second] = [[first.pid()], [second.pid()]];
+    let mut cut = gpu("GPU-cut");
+    cut["samples"] = json!(null);
+    cut["percent"] = json!(null);
+    cut["slices"] = slices([Some(&first), Some(&second), Some(&[])]);
+    let mut site = Site::new(&[cut], &["--usage", "accounting"]);
+    let zones = ["gpu-0-mig-0", "gpu-0-mig-1", "gpu-0-mig-2"];
+    let used = |text: &str| zones.map(|zone| nested(text, zone));
+    site.after_ticks(2);
+    site.driver.use_energy(0, 4_000_001).unwrap();
+    let text = site.at("gpu-0", 4_000_001);
+    assert_eq!(used(&text), [3_000_000_750, 1_000_000_250, 0]);
+    for line in [
+        "zone=\"gpu-0-mig-1\",parent=\"gpu-0\",basis=\"modelled\"",
+        "MIG-b, 1 of 7 slices",
+    ] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
+    // Of one slice it is not told who is there: it is the system's, and nobody else's.
+    site.driver
+        .tell_gpu(0, "slices", slices([Some(&first), None, Some(&[])]))
+        .unwrap();
+    site.after_ticks(2);
+    site.driver.use_energy(0, 4_000_000).unwrap();
+    let text = site.at("gpu-0", 8_000_001);
+    assert_eq!(used(&text).iter().sum::<u64>(), 8_000_001_000);
+    let of = |run: &str| pod(&text, run, "gpu-0");
+    assert!(of(&runs[0]).abs_diff(6_000_000_750) <= 1, "{text}");
+    assert!(
+        parts(&text, "gpu-0").system.abs_diff(1_000_000_000) <= 1,
+        "{text}"
+    );
+    // One is taken apart: its zone ends, and the others use what the GPU uses.
+    let left = json!([
+        slice("MIG-a", 3, Some(&first)),
+        slice("MIG-b", 1, Some(&[]))
+    ]);
+    site.driver.tell_gpu(0, "slices", left).unwrap();
+    site.outcome("gpu-0-mig-2", "absent");
+    site.driver.use_energy(0, 1_000_000).unwrap();
+    let text = site.at("gpu-0", 9_000_001);
+    assert_eq!(used(&text).iter().sum::<u64>(), 9_000_001_000);
 }

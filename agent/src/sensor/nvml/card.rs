@@ -8,6 +8,7 @@ use wire::v1::Basis;
 
 use super::errors::{Asked, told};
 use super::library::Library;
+use super::slices::{Shares, slices};
 use super::work::Watch;
 use super::{NAME, PERIOD, is_unsupported};
 use crate::sensor::activity::Activity;
@@ -17,10 +18,12 @@ use crate::sensor::{IdleSource, Reading, Sensor, SensorError, Zone, awake_ns, bo
 /// One GPU, known by its UUID: numbers may change when the driver is loaded anew.
 pub(super) struct Card {
     uuid: String,
-    zones: [Zone; 1],
+    /// Its own, then those of its slices.
+    zones: Vec<Zone>,
     library: Library,
     meter: Meter,
     watch: Watch,
+    shares: Shares,
     activity: Option<Activity>,
 }
 
@@ -34,29 +37,39 @@ enum Meter {
 }
 
 impl Card {
-    /// The GPU that has this number now.
+    /// The GPU that has this number now, as a zone of that name.
     ///
     /// # Errors
     /// Where it tells neither energy nor power, or cannot be asked.
-    pub(super) fn find(index: u32) -> Result<Self, SensorError> {
+    pub(super) fn find(index: u32, zone: &str) -> Result<Self, SensorError> {
         let mut library = Library::open()?;
         library
             .ask(Instant::now(), |driver| {
-                let look = || Self::describe(driver, index);
+                let look = || Self::describe(driver, index, zone);
                 look().map_err(|error| told(Asked::Gpu(&index), &error))
             })
-            .map(|(uuid, meter, source)| Self {
+            .map(|(uuid, meter, zones, shares)| Self {
                 uuid,
-                zones: [zone(index, source, matches!(meter, Meter::Counter))],
+                zones,
                 library,
                 meter,
                 watch: Watch::default(),
+                shares,
                 activity: None,
             })
     }
 
-    /// Its UUID, how it is measured, and both in words.
-    fn describe(driver: &Driver, index: u32) -> Result<(String, Meter, String), NvmlError> {
+    /// As its maker names it.
+    pub(super) fn uuid(&self) -> &str {
+        &self.uuid
+    }
+
+    /// Its UUID, how it is measured, its zones, and what its slices will have used.
+    fn describe(
+        driver: &Driver,
+        index: u32,
+        zone_name: &str,
+    ) -> Result<(String, Meter, Vec<Zone>, Shares), NvmlError> {
         let gpu = driver.device_by_index(index)?;
         let (uuid, name, version) = (gpu.uuid()?, gpu.name()?, driver.sys_driver_version()?);
         let meter = Meter::of(&gpu)?;
@@ -65,13 +78,15 @@ impl Card {
             Meter::Power(_) => "power over time",
         };
         let source = format!("{uuid} ({name}), driver {version}, {what}");
-        Ok((uuid, meter, source))
+        let zone = zone(zone_name, source, matches!(meter, Meter::Counter));
+        let (shares, slices) = Shares::find(&gpu, zone_name);
+        Ok((uuid, meter, [vec![zone], slices].concat(), shares))
     }
 }
 
-fn zone(index: u32, source: String, is_lasting: bool) -> Zone {
+fn zone(name: &str, source: String, is_lasting: bool) -> Zone {
     Zone {
-        name: format!("gpu-{index}"),
+        name: name.to_owned(),
         parent: String::new(),
         basis: Basis::Measured,
         package: None,
@@ -120,12 +135,17 @@ impl Sensor for Card {
         &self.zones
     }
 
+    fn device(&self) -> Option<&str> {
+        Some(&self.uuid)
+    }
+
     fn read(&mut self) -> Vec<Result<Reading, SensorError>> {
         let Self {
             uuid,
             library,
             meter,
             watch,
+            shares,
             activity,
             ..
         } = self;
@@ -133,10 +153,17 @@ impl Sensor for Card {
             let told = |error| told(Asked::Gpu(uuid), &error);
             let gpu = driver.device_by_uuid(uuid.as_str()).map_err(told)?;
             let reading = meter.read(&gpu).map_err(told)?;
-            *activity = watch.look(&gpu, reading.awake_ns);
-            Ok(reading)
+            let slices = slices(&gpu);
+            *activity = watch.look(&gpu, slices.as_deref(), reading.awake_ns);
+            Ok((
+                reading,
+                shares.read(reading, slices.as_deref().unwrap_or_default()),
+            ))
         });
-        vec![reading]
+        match reading {
+            Ok((gpu, slices)) => [vec![Ok(gpu)], slices].concat(),
+            Err(error) => vec![Err(error); self.zones.len()],
+        }
     }
 
     fn activity(&mut self) -> Vec<Activity> {

@@ -4,13 +4,15 @@
 //! multiprocessors worked since a time stamp; encoders and decoders do not count. It is not there in MIG mode, and on
 //! some boards: then who is there counts, alike, or by the size of the slice that they have among them.
 
-use std::collections::BTreeSet;
-
 use nvml_wrapper::Device;
 use nvml_wrapper::struct_wrappers::device::ProcessUtilizationSample;
 use rustix::time::{ClockId, clock_gettime};
 
+use super::slices::Slice;
 use crate::sensor::activity::{Activity, DeviceUse};
+
+/// Stands for those who are on a slice of which the driver does not tell: no process has it.
+const UNTOLD: u32 = 0;
 
 /// Remembers the last look.
 #[derive(Debug, Default)]
@@ -21,25 +23,19 @@ pub(super) struct Watch {
     newest_us: u64,
 }
 
-/// Processes that share a slice of the GPU, or all of it, alike.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Slice {
-    /// In slices as the driver counts them; the whole of a GPU that is not cut is one.
-    size: u32,
-    pids: BTreeSet<u32>,
-}
-
 impl Watch {
-    /// What was done since the last look; of the first one nothing is known.
-    pub(super) fn look(&mut self, gpu: &Device<'_>, awake_ns: u64) -> Option<Activity> {
+    /// What was done since the last look by those who are on `slices` now; of the first one nothing is known.
+    pub(super) fn look(
+        &mut self,
+        gpu: &Device<'_>,
+        slices: Option<&[Slice]>,
+        awake_ns: u64,
+    ) -> Option<Activity> {
         // The driver may have nothing new, or not know such samples at all.
         let samples = gpu.process_utilization_stats(self.after_us());
         let samples = self.fresh(&samples.unwrap_or_default());
-        let slices = slices(gpu);
         let rates = gpu.utilization_rates().ok();
-        let nobody = slices
-            .as_ref()
-            .is_some_and(|slices| slices.iter().all(|slice| slice.pids.is_empty()));
+        let nobody = slices.is_some_and(|slices| !slices.iter().any(Slice::is_used));
         let percent = rates.map(|rates| rates.gpu).or(nobody.then_some(0));
         let looked_ns = self.looked_ns.replace(awake_ns)?;
         let passed_ns = awake_ns.saturating_sub(looked_ns);
@@ -47,7 +43,7 @@ impl Watch {
             passed_ns,
             percent,
             &samples,
-            &slices.unwrap_or_default(),
+            slices.unwrap_or_default(),
         ))
     }
 
@@ -73,41 +69,6 @@ impl Watch {
     }
 }
 
-/// Who is there; `None` where that is not told.
-fn slices(gpu: &Device<'_>) -> Option<Vec<Slice>> {
-    const ENABLED: u32 = 1;
-    let is_cut = gpu.mig_mode().is_ok_and(|mode| mode.current == ENABLED);
-    if !is_cut {
-        return Some(vec![Slice {
-            size: 1,
-            pids: pids(gpu)?,
-        }]);
-    }
-    let numbers = 0..gpu.mig_device_count().ok()?;
-    // Numbers that have no slice are errors.
-    let cut = numbers.filter_map(|number| gpu.mig_device_by_index(number).ok());
-    let slice = |slice: Device<'_>| {
-        let size = slice.attributes().ok()?.compute_instance_slice_count;
-        Some(Slice {
-            size,
-            pids: pids(&slice)?,
-        })
-    };
-    cut.map(slice).collect()
-}
-
-fn pids(gpu: &Device<'_>) -> Option<BTreeSet<u32>> {
-    let compute = gpu.running_compute_processes().ok()?;
-    let graphics = gpu.running_graphics_processes().unwrap_or_default();
-    Some(
-        compute
-            .iter()
-            .chain(&graphics)
-            .map(|process| process.pid)
-            .collect(),
-    )
-}
-
 /// The work of `passed_ns`, in which the GPU was busy for so many `percent` where that is known.
 fn activity(
     passed_ns: u64,
@@ -129,9 +90,12 @@ fn activity(
         });
     }
     for slice in slices {
-        let there_ns =
-            passed_ns.saturating_mul(u64::from(slice.size)) / slice.pids.len().max(1) as u64;
-        for &pid in &slice.pids {
+        let pids: Vec<u32> = match &slice.pids {
+            Some(pids) => pids.iter().copied().collect(),
+            None => vec![UNTOLD],
+        };
+        let there_ns = passed_ns.saturating_mul(u64::from(slice.size)) / pids.len().max(1) as u64;
+        for pid in pids {
             activity.add_use(DeviceUse {
                 pid,
                 busy_ns: 0,
@@ -148,8 +112,9 @@ mod tests {
 
     fn slice(size: u32, pids: &[u32]) -> Slice {
         Slice {
+            uuid: String::new(),
             size,
-            pids: pids.iter().copied().collect(),
+            pids: Some(pids.iter().copied().collect()),
         }
     }
 
@@ -174,6 +139,12 @@ mod tests {
             [(1, 3_000), (2, 2_000), (3, 2_000)]
         );
         assert_eq!(weights(None, &[], &[]), []);
+        let mut untold = slice(2, &[]);
+        untold.pids = None;
+        assert_eq!(
+            weights(None, &[], &[slice(1, &[1]), untold]),
+            [(1, 1_000), (UNTOLD, 2_000)]
+        );
     }
 
     #[test]
