@@ -78,7 +78,7 @@ pub fn gap(zones: &mut [ZoneState], earlier: &Standing, now: Moment) -> Option<M
         return None;
     }
     let samples = zones.iter_mut().enumerate();
-    let samples = samples.map(|(index, state)| gap_sample(index, state, earlier));
+    let samples = samples.map(|(index, state)| gap_sample(index, state, earlier, duration_ns));
     let interval = Interval {
         start_unix_ms: now.unix_ms - (duration_ns / 1_000_000) as i64,
         duration_ns,
@@ -97,8 +97,14 @@ pub fn gap(zones: &mut [ZoneState], earlier: &Standing, now: Moment) -> Option<M
     Some(gap)
 }
 
-fn gap_sample(index: usize, state: &mut ZoneState, earlier: &Standing) -> ZoneSample {
+fn gap_sample(
+    index: usize,
+    state: &mut ZoneState,
+    earlier: &Standing,
+    duration_ns: u64,
+) -> ZoneSample {
     let (sample, idle) = state.resume(reading(earlier, state));
+    let sample = sample.within(duration_ns);
     let of_sample = ZoneSample {
         zone: index as u32,
         outcome: sample.outcome.into(),

@@ -1,13 +1,17 @@
 //! `--check`: what this node has, for the person who installs the agent.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::time::Duration;
+use std::sync::mpsc::channel;
+use std::time::{Duration, Instant};
+use std::{mem, thread};
 
 use anyhow::Context;
 use tokio::net::TcpSocket;
 
 use crate::config::{Config, UsageSource};
 use crate::node::{Node, hierarchies};
+use crate::sensor::select::FIRST_CHOICE;
 use crate::sensor::source::SOURCES;
 use crate::sensor::{Finding, Selection, SensorError, Source, Surroundings, select};
 use crate::spool::lock;
@@ -120,23 +124,58 @@ fn describe(
         } else {
             format!(" (inside {})", zone.parent)
         };
-        let is_left = tried
-            .is_some_and(|finding| !finding.used.is_empty() && !finding.used.contains(&zone.name));
+        let used = tried.and_then(|finding| finding.using(&zone));
+        let is_left = used.is_none() && tried.is_some_and(|finding| !finding.used.is_empty());
         let left = if is_left { ", not used" } else { "" };
         let _ = writeln!(text, "  {zone}{place}: {}{left}", zone.source);
+        let reason = used.map_or("", |zone| &*zone.reason);
+        if !(reason.is_empty() || reason == FIRST_CHOICE) {
+            let _ = writeln!(text, "    because {reason}");
+        }
+    }
+    for error in tried.map_or(&[][..], |finding| &finding.left_out) {
+        let _ = writeln!(text, "  left out: {error}");
     }
 }
 
-/// Zones that are used and cannot be read now.
+/// Zones that are used and cannot be read now. A sensor that hangs is given up.
 fn describe_silent(selection: &mut Selection, text: &mut String) {
-    for sensor in &mut selection.sensors {
-        sensor.wait_for_answer(PATIENCE);
-        let readings = sensor.read();
+    let (sender, answers) = channel();
+    let mut silent = BTreeMap::new();
+    for (place, mut sensor) in mem::take(&mut selection.sensors).into_iter().enumerate() {
+        silent.insert(place, (sensor.name(), sensor.zones().to_vec()));
+        let sender = sender.clone();
+        thread::spawn(move || {
+            sensor.wait_for_answer(PATIENCE);
+            let readings = sensor.read();
+            sender.send((place, readings, sensor))
+        });
+    }
+    drop(sender);
+    let deadline = Instant::now() + 2 * PATIENCE;
+    let next = || {
+        let left = deadline.saturating_duration_since(Instant::now());
+        answers.recv_timeout(left).ok()
+    };
+    let answers: BTreeMap<usize, _> = std::iter::from_fn(next)
+        .map(|(place, readings, sensor)| (place, (readings, sensor)))
+        .collect();
+    for (place, (readings, sensor)) in answers {
+        silent.remove(&place);
         for (zone, reading) in sensor.zones().iter().zip(readings) {
             if let Err(error) = reading {
                 let name = sensor.name();
                 let _ = writeln!(text, "power {name}: no reading of {zone} yet: {error}");
             }
+        }
+        selection.sensors.push(sensor);
+    }
+    for (name, zones) in silent.into_values() {
+        for zone in zones {
+            let _ = writeln!(
+                text,
+                "power {name}: no reading of {zone}: it does not answer"
+            );
         }
     }
 }

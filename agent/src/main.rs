@@ -37,6 +37,7 @@ fn main() -> ExitCode {
 }
 
 fn start() -> anyhow::Result<ExitCode> {
+    memory::prepare();
     let config = match Config::from_environment() {
         Ok(config) => config,
         Err(error) => {

@@ -37,8 +37,8 @@ pub struct Node {
     /// Who the CPU time belongs to.
     pub identities: Identities,
     workers: Vec<Worker>,
-    /// Each worker's first zone.
-    first_zones: Vec<usize>,
+    /// Where each worker's zones are among these.
+    places: Vec<Vec<usize>>,
     other: Option<Other>,
     newcomers: Option<Newcomers>,
     /// For zones that come later.
@@ -85,13 +85,16 @@ impl Node {
             let names: Vec<&str> = absent.iter().map(|finding| finding.source.name).collect();
             info!("not there, as --check explains: {}", names.join(", "));
         }
+        for error in selection.findings.iter().flat_map(|found| &found.left_out) {
+            warn!("left out: {error}");
+        }
         let newcomers = newcomers(&selection, config.interval);
         let mut node = Self {
             zones: Vec::new(),
             counting,
             identities: Identities::new(&config.proc_root, cgroups),
             workers: Vec::new(),
-            first_zones: Vec::new(),
+            places: Vec::new(),
             other: None,
             newcomers,
             idle_watts: config.idle_watts.clone(),
@@ -113,12 +116,20 @@ impl Node {
     fn add(&mut self, sensor: Box<dyn Sensor>) -> anyhow::Result<()> {
         let worker = Worker::start(sensor, self.interval);
         let worker = worker.context("cannot start a thread for a sensor")?;
-        self.first_zones.push(self.zones.len());
-        let zones = worker.zones().iter();
-        let states = zones.map(|zone| ZoneState::new(zone.clone(), worker.name()));
-        self.zones.extend(states);
         self.workers.push(worker);
+        self.places.push(Vec::new());
+        self.add_zones();
         Ok(())
+    }
+
+    /// Takes up zones of the workers that are not here yet.
+    fn add_zones(&mut self) {
+        for (worker, places) in self.workers.iter().zip(&mut self.places) {
+            for zone in &worker.zones()[places.len()..] {
+                places.push(self.zones.len());
+                self.zones.push(ZoneState::new(zone.clone(), worker.name()));
+            }
+        }
     }
 
     /// Takes up what came since the last call.
@@ -130,33 +141,40 @@ impl Node {
                 warn!("left out: {error:#}");
                 continue;
             }
-            for (index, state) in self.zones.iter_mut().enumerate().skip(first) {
-                "it came after the agent had started".clone_into(&mut state.zone.reason);
-                info!(zone = %state.zone, "power from {}", state.zone.source);
-                let name = &state.zone.name;
-                if let Some((_, watts)) = self.idle_watts.iter().find(|(zone, _)| zone == name) {
-                    state.idle.configure(*watts);
-                }
-                if let Some(other) = &mut self.other
-                    && state.zone.parent.is_empty()
-                {
-                    other.add(index);
-                }
+            for index in first..self.zones.len() {
+                self.welcome(index);
             }
+        }
+    }
+
+    fn welcome(&mut self, index: usize) {
+        let state = &mut self.zones[index];
+        "it came after the agent had started".clone_into(&mut state.zone.reason);
+        info!(zone = %state.zone, "power from {}", state.zone.source);
+        if !state.zone.parent.is_empty() {
+            return;
+        }
+        let name = &state.zone.name;
+        if let Some((_, watts)) = self.idle_watts.iter().find(|(zone, _)| zone == name) {
+            state.idle.configure(*watts);
+        }
+        if let Some(other) = &mut self.other {
+            other.add(index, &mut self.zones);
         }
     }
 
     /// Reads every sensor and judges each zone's readings, in the order of [`Node::zones`].
     pub fn sample(&mut self) -> Vec<Sample> {
         self.add_newcomers();
-        let mut samples = vec![Sampler::FIRST; self.zones.len()];
         let answers = read_all(&mut self.workers, self.sensor_timeout);
-        let workers = self.workers.iter().zip(&self.first_zones).zip(answers);
-        for ((worker, &first), readings) in workers {
-            for index in 0..worker.zones().len() {
-                let state = &mut self.zones[first + index];
+        self.add_zones();
+        let mut samples = vec![Sampler::FIRST; self.zones.len()];
+        let workers = self.workers.iter().zip(&self.places).zip(answers);
+        for ((worker, places), readings) in workers {
+            for (index, &place) in places.iter().enumerate() {
+                let state = &mut self.zones[place];
                 state.activity = worker.activity().get(index).cloned().unwrap_or_default();
-                samples[first + index] = state.sample(of_zone(&readings, index));
+                samples[place] = state.sample(of_zone(&readings, index));
             }
         }
         if let Some(other) = &mut self.other {

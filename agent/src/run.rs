@@ -78,7 +78,7 @@ fn settle(
         split(
             index,
             state,
-            *sample,
+            sample.within(duration_ns),
             usage,
             &parties,
             duration_ns,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use wire::limits::MAX_UJ_PER_NS;
 use wire::v1::Outcome;
 use wire::{Energy, apportion};
 
@@ -50,6 +51,16 @@ impl Sample {
             energy: Energy::ZERO,
             elapsed_ns: 0,
         }
+    }
+
+    /// It, where an interval of that length may hold so much: after readings that failed for long, the energy of all that
+    /// time may be more, and is not known then. The aggregator refuses it.
+    #[must_use]
+    pub fn within(self, interval_ns: u64) -> Self {
+        if self.energy.microjoules() > interval_ns.saturating_mul(MAX_UJ_PER_NS) {
+            return Self::without_energy(Outcome::Failed);
+        }
+        self
     }
 
     /// The sample's last `interval_ns`, and what was before that: energy evenly over the time. The second part

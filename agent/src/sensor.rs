@@ -121,12 +121,18 @@ pub trait Sensor: Send {
     /// As `--power` names it.
     fn name(&self) -> &'static str;
 
-    /// Its zones, in the order in which [`Sensor::read`] gives their readings.
+    /// Its zones, in the order in which [`Sensor::read`] gives their readings. After a reading there may be more, and never
+    /// less.
     fn zones(&self) -> &[Zone];
 
     /// What tells the one device that it reads from all others of its kind, where it reads one.
     fn device(&self) -> Option<&str> {
         None
+    }
+
+    /// What there is of it besides and cannot be read.
+    fn left_out(&self) -> &[SensorError] {
+        &[]
     }
 
     /// One reading per zone.

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use wire::limits::MAX_UJ_PER_NS;
 use wire::v1::{Batch, Interval, Loss, Outcome, Workload, ZoneSample};
 
 /// Nanoseconds in a minute.
@@ -20,10 +21,6 @@ pub const MAX_PIECES: u64 = 4_000_000;
 const MAX_END_MS: u64 = 253_370_764_800_000;
 /// More CPUs than any node has; a greater CPU time would in the end overflow the ledger's sums.
 const MAX_CPUS: u64 = 65_536;
-
-/// More power than any site has, 10 MW, in microjoules per nanosecond; such energy is a counter's fault, and
-/// would in the end overflow the ledger's sums.
-const MAX_UJ_PER_NS: u64 = 10_000;
 
 /// A valid batch that the ledger nevertheless cannot hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -21,6 +21,8 @@ pub const MAX_LOSSES: usize = 10_000;
 pub const MAX_INTERVAL_NS: u64 = 31 * 24 * 3600 * 1_000_000_000;
 /// Energy in one sample: 10^15 uJ (278 kWh), so that no sum over a zone's intervals can overflow 64 bits.
 pub const MAX_SAMPLE_UJ: u64 = 1_000_000_000_000_000;
+/// More power than any site has, 10 MW, in microjoules per nanosecond: a sample of more is a counter's fault.
+pub const MAX_UJ_PER_NS: u64 = 10_000;
 /// Latest start of an interval, 9999-01-01T00:00:00Z: later times have no calendar form.
 pub const MAX_START_UNIX_MS: i64 = 253_370_764_800_000;
 /// Energy that a model may be wrong by: the true one is at most ten times as much.

@@ -110,6 +110,9 @@ impl Books {
         self.cgroup_watch = Some(node.identities.watch_counts());
         let new = node.zones.iter().skip(self.zones.len());
         self.zones.extend(new.map(zone_sums));
+        for (sums, state) in self.zones.iter_mut().zip(&node.zones) {
+            sums.source.clone_from(&state.zone.source);
+        }
         self.book_cpu(record, now_ns);
         for zone in 0..record.zones.len() {
             self.book_zone(record, zone, now_ns);

@@ -62,8 +62,10 @@ impl Other {
     }
 
     /// One more of the node's zones is a part of what the meter shows.
-    pub(super) fn add(&mut self, part: usize) {
+    pub(super) fn add(&mut self, part: usize, zones: &mut [ZoneState]) {
         self.parts.push(part);
+        let more = format!(" - {}", zones[part].zone.name);
+        zones[self.zone].zone.source += &more;
     }
 
     /// From the samples of the node's other zones.

@@ -304,3 +304,18 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_no_interval_may_hold_is_not_known() {
+    let most_uj = 5 * SECOND * MAX_UJ_PER_NS;
+    for (energy_uj, outcome) in [(most_uj, Outcome::Sampled), (most_uj + 1, Outcome::Failed)] {
+        let sample = Sample {
+            outcome: Outcome::Sampled,
+            energy: Energy::from_microjoules(energy_uj),
+            elapsed_ns: 72_000 * SECOND,
+        };
+        let told = sample.within(5 * SECOND);
+        assert_eq!(told.outcome, outcome);
+        assert_eq!(told.energy == sample.energy, told.is_known());
+    }
+}

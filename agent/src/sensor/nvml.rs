@@ -9,11 +9,13 @@ mod newcomers;
 mod slices;
 mod work;
 
-use std::time::Duration;
+use std::collections::BTreeMap;
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use nvml_wrapper::Nvml as Driver;
 use nvml_wrapper::error::NvmlError;
-use tracing::warn;
 
 use self::card::Card;
 use self::errors::{Asked, told};
@@ -28,10 +30,14 @@ pub const NAME: &str = "nvml";
 /// Who used a GPU is asked as often as its driver looks; who ended before is not told of.
 const PERIOD: Duration = integral::PERIOD;
 
+/// How long one may take to tell of itself at the start.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// All GPUs.
 pub struct Nvml {
     cards: Vec<Card>,
     zones: Vec<Zone>,
+    left_out: Vec<SensorError>,
 }
 
 impl Nvml {
@@ -44,22 +50,26 @@ impl Nvml {
         let count = driver
             .device_count()
             .map_err(|error| told(Asked::Driver, &error))?;
-        let found = (0..count).map(|number| Card::find(number, &zone_name(number)));
-        let (cards, errors): (Vec<_>, Vec<_>) = found.partition(Result::is_ok);
-        let cards: Vec<Card> = cards.into_iter().flatten().collect();
-        let errors: Vec<SensorError> = errors.into_iter().filter_map(Result::err).collect();
+        let (mut cards, mut left_out) = (Vec::new(), Vec::new());
+        for found in find_all(count) {
+            match found {
+                Ok(card) => cards.push(card),
+                Err(error) => left_out.push(error),
+            }
+        }
         if cards.is_empty() {
             let none = || SensorError::Absent("a GPU of NVIDIA's".to_owned());
-            return Err(errors.into_iter().next().unwrap_or_else(none));
-        }
-        for error in errors {
-            warn!("left out: {error}");
+            return Err(left_out.into_iter().next().unwrap_or_else(none));
         }
         let zones = cards
             .iter()
             .flat_map(|card| card.zones().to_vec())
             .collect();
-        Ok(Self { cards, zones })
+        Ok(Self {
+            cards,
+            zones,
+            left_out,
+        })
     }
 }
 
@@ -70,6 +80,10 @@ impl Sensor for Nvml {
 
     fn zones(&self) -> &[Zone] {
         &self.zones
+    }
+
+    fn left_out(&self) -> &[SensorError] {
+        &self.left_out
     }
 
     fn read(&mut self) -> Vec<Result<Reading, SensorError>> {
@@ -90,6 +104,34 @@ impl Sensor for Nvml {
             .map(|card| Box::new(card) as Box<dyn Sensor>)
             .collect()
     }
+}
+
+/// Looks at each number on a thread of its own, since a call may hang, and waits for so long at most.
+fn find_all(count: u32) -> Vec<Result<Card, SensorError>> {
+    let (sender, found) = channel();
+    for number in 0..count {
+        let sender = sender.clone();
+        let thread = thread::Builder::new().name("find-gpu".to_owned());
+        let look = move || {
+            let found = Card::find(number, &zone_name(number));
+            // One that comes too late is looked for again.
+            let _ = sender.send((number, found));
+        };
+        // Without a thread it is missed below.
+        let _ = thread.spawn(look);
+    }
+    drop(sender);
+    let deadline = Instant::now() + PATIENCE;
+    let next = || {
+        let left = deadline.saturating_duration_since(Instant::now());
+        found.recv_timeout(left).ok()
+    };
+    let mut cards: BTreeMap<u32, _> = std::iter::from_fn(next).collect();
+    let hangs =
+        |number| SensorError::Failed(format!("GPU {number} did not answer in {PATIENCE:?}"));
+    (0..count)
+        .map(|number| cards.remove(&number).unwrap_or_else(|| Err(hangs(number))))
+        .collect()
 }
 
 /// Of the GPU that has this number when it is first seen.

@@ -6,6 +6,9 @@ use super::activity::Activity;
 use super::source::{Domain, SOURCES, Source, Surroundings};
 use super::{Reading, Sensor, SensorError, Zone};
 
+/// Why a zone is read from the first source that could give it.
+pub const FIRST_CHOICE: &str = "first choice";
+
 /// The sensors that were chosen, and what was found of each source that was tried.
 pub struct Selection {
     /// To be read, each on a thread of its own.
@@ -21,8 +24,10 @@ pub struct Finding {
     pub source: &'static Source,
     /// All its zones, or why there is none.
     pub found: Result<Vec<Zone>, SensorError>,
-    /// Names of those that are read.
-    pub used: Vec<String>,
+    /// What there is of it besides and cannot be read.
+    pub left_out: Vec<SensorError>,
+    /// Those that are read.
+    pub used: Vec<Zone>,
 }
 
 impl Finding {
@@ -30,6 +35,12 @@ impl Finding {
     #[must_use]
     pub fn has_failed(&self) -> bool {
         !matches!(self.found, Ok(_) | Err(SensorError::Absent(_)))
+    }
+
+    /// The zone of this name, where it is read from here.
+    #[must_use]
+    pub fn using(&self, zone: &Zone) -> Option<&Zone> {
+        self.used.iter().find(|used| used.name == zone.name)
     }
 }
 
@@ -66,6 +77,9 @@ pub fn select(wanted: &[&'static Source], around: &Surroundings) -> Selection {
                 .as_ref()
                 .map(|sensor| sensor.zones().to_vec())
                 .map_err(Clone::clone),
+            left_out: found
+                .as_ref()
+                .map_or(Vec::new(), |sensor| sensor.left_out().to_vec()),
             used: Vec::new(),
         };
         if let Ok(sensor) = found {
@@ -75,7 +89,7 @@ pub fn select(wanted: &[&'static Source], around: &Surroundings) -> Selection {
                 .collect();
             let used = || parts.iter().flat_map(|part| &part.zones);
             taken.extend(used().filter_map(domain));
-            finding.used = used().map(|zone| zone.name.clone()).collect();
+            finding.used = used().cloned().collect();
             let parts = parts
                 .into_iter()
                 .map(|part| Box::new(part) as Box<dyn Sensor>);
@@ -99,6 +113,8 @@ fn apart(mut sensor: Box<dyn Sensor>) -> Vec<Box<dyn Sensor>> {
 /// A sensor of which only some zones are wanted.
 struct Part {
     sensor: Box<dyn Sensor>,
+    /// How many there were when it was last looked.
+    seen: usize,
     /// Indexes of them.
     kept: Vec<usize>,
     zones: Vec<Zone>,
@@ -120,7 +136,7 @@ impl Part {
                 && (whole.contains(&&*zone.parent)
                     || all.iter().all(|other| other.name != zone.parent))
         };
-        let is_new = |zone: &Zone| before.iter().all(|other| !other.used.contains(&zone.name));
+        let is_new = |zone: &Zone| before.iter().all(|other| other.using(zone).is_none());
         let is_kept = |zone: &Zone| (is_free(zone) || is_part(zone)) && is_new(zone);
         let kept: Vec<usize> = (0..all.len())
             .filter(|&index| is_kept(&all[index]))
@@ -134,10 +150,28 @@ impl Part {
             })
             .collect();
         (!whole.is_empty()).then_some(Self {
+            seen: all.len(),
             sensor,
             kept,
             zones,
         })
+    }
+
+    /// Keeps zones that have come inside one that is kept.
+    fn take_up(&mut self) {
+        let all = self.sensor.zones();
+        for (index, zone) in all.iter().enumerate().skip(self.seen) {
+            let parent = self.zones.iter().find(|kept| kept.name == zone.parent);
+            if let Some(parent) = parent {
+                let reason = parent.reason.clone();
+                self.kept.push(index);
+                self.zones.push(Zone {
+                    reason,
+                    ..zone.clone()
+                });
+            }
+        }
+        self.seen = all.len();
     }
 }
 
@@ -157,7 +191,7 @@ fn reason(zone: &Zone, before: &[Finding]) -> String {
     };
     let lacks: Vec<String> = before.iter().filter(gives).map(lacks).collect();
     if lacks.is_empty() {
-        return "first choice".to_owned();
+        return FIRST_CHOICE.to_owned();
     }
     lacks.join(", ")
 }
@@ -193,6 +227,7 @@ impl Sensor for Part {
 
     fn read(&mut self) -> Vec<Result<Reading, SensorError>> {
         let mut readings: Vec<_> = self.sensor.read().into_iter().map(Some).collect();
+        self.take_up();
         let none = || {
             Err(SensorError::Failed(format!(
                 "sensor {} gave no reading",

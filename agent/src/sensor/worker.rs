@@ -36,6 +36,8 @@ pub struct Worker {
 struct Answer {
     readings: Vec<Readings>,
     activity: Vec<Activity>,
+    /// Zones that have come.
+    zones: Vec<Zone>,
 }
 
 impl Worker {
@@ -75,7 +77,7 @@ impl Worker {
         self.name
     }
 
-    /// The sensor's zones.
+    /// The sensor's zones, as of the last answer.
     #[must_use]
     pub fn zones(&self) -> &[Zone] {
         &self.zones
@@ -87,6 +89,7 @@ impl Worker {
             && let Ok(late) = self.answers.try_recv()
         {
             self.late.extend(late.readings);
+            self.zones.extend(late.zones);
             self.activity = late.activity;
             self.overdue = false;
         }
@@ -109,6 +112,7 @@ impl Worker {
             Ok(answer) => {
                 let mut all = mem::take(&mut self.late);
                 all.extend(answer.readings);
+                self.zones.extend(answer.zones);
                 // Who used a device in the time of a late answer is of no use: its energy is the system's.
                 self.activity = answer.activity;
                 all
@@ -175,6 +179,7 @@ fn serve(
     answers: &SyncSender<Answer>,
 ) {
     let mut answer = Answer::default();
+    let mut told = sensor.zones().len();
     loop {
         let asked = match period {
             Some(period) => requests.recv_timeout(period),
@@ -185,6 +190,8 @@ fn serve(
         }
         answer.readings.push(sensor.read());
         answer.add(sensor.activity());
+        answer.zones.extend_from_slice(&sensor.zones()[told..]);
+        told = sensor.zones().len();
         if asked.is_ok() {
             if answers.send(mem::take(&mut answer)).is_err() {
                 return;

@@ -1,12 +1,15 @@
 //! Drivers that are not there, go away, are loaded anew, or hang.
 
+use std::fs;
+
 use e2e::nvml::{FakeNvml, gpu};
 use e2e::poll;
 use serde_json::json;
 
-use crate::site::{Site, outcomes, parts};
+use crate::site::{Site, nested, outcomes, parts};
 
 /// Codes of nvmlReturn_t.
+const NO_PERMISSION: u32 = 4;
 const DRIVER_NOT_LOADED: u32 = 9;
 const UNKNOWN: u32 = 999;
 
@@ -30,6 +33,24 @@ fn check_names_every_gpu() {
     ] {
         assert!(text.lines().any(|other| other == line), "{line}: {text}");
     }
+    // One that may not be read, and why the package is modelled.
+    driver.tell_gpu(0, "error", NO_PERMISSION.into()).unwrap();
+    let empty = tempfile::tempdir().unwrap();
+    let root = e2e::text(empty.path());
+    let output = driver
+        .command("hxmlops-agent", &["--check", "--sys-root", root])
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    for line in [
+        "  left out: GPU 0 may not be read: ",
+        "    because rapl is not there, perf is not there",
+    ] {
+        assert!(
+            text.lines().any(|other| other.starts_with(line)),
+            "{line}: {text}"
+        );
+    }
 }
 
 #[test]
@@ -47,6 +68,58 @@ fn fault_10_a_machine_without_nvidia_s_driver_is_measured_all_the_same() {
         "{text}"
     );
     assert!(text.contains("ready to run"), "{text}");
+}
+
+#[test]
+fn a_gpu_that_hangs_at_the_start_is_read_later_and_the_others_at_once() {
+    let mut driver = FakeNvml::new(&[gpu("GPU-a"), gpu("GPU-b")]).unwrap();
+    driver.tell_gpu(0, "hangs", json!(true)).unwrap();
+    let flags = ["--power", "nvml", "--usage", "accounting"];
+    let mut site = Site::of(driver, &flags);
+    site.driver.use_energy(1, 300_000).unwrap();
+    let text = site.at("gpu-1", 300_000);
+    assert!(!text.contains("gpu-0"), "{text}");
+    site.driver.tell_gpu(0, "hangs", json!(false)).unwrap();
+    site.outcome("gpu-0", "first");
+    site.driver.use_energy(0, 200_000).unwrap();
+    site.at("gpu-0", 200_000);
+}
+
+/// A meter of the whole machine sees the GPU before it is a zone of its own, and is not to count it twice after.
+#[test]
+fn a_gpu_that_comes_later_is_no_part_of_other_any_more() {
+    let mut driver = FakeNvml::new(&[gpu("GPU-a")]).unwrap();
+    driver.tell("error", DRIVER_NOT_LOADED.into()).unwrap();
+    let sys_root = tempfile::tempdir().unwrap();
+    let meter = sys_root.path().join("class/hwmon/hwmon0");
+    fs::create_dir_all(&meter).unwrap();
+    fs::write(meter.join("name"), "power_meter\n").unwrap();
+    fs::write(meter.join("power1_average"), "320000000\n").unwrap();
+    let flags = [
+        "--power",
+        "nvml,model,acpi",
+        "--usage",
+        "accounting",
+        "--sys-root",
+        e2e::text(sys_root.path()),
+    ];
+    let mut site = Site::of(driver, &flags);
+    site.driver.tell("error", json!(0)).unwrap();
+    site.outcome("gpu-0", "first");
+    // What came before is told by now.
+    let before = site.after_ticks(2);
+    site.driver.use_energy(0, 150_000).unwrap();
+    site.at("gpu-0", 150_000);
+    let after = site.after_ticks(2);
+    let of = |text: &str| {
+        let parts =
+            ["package-0", "dram-0", "gpu-0", "other"].map(|zone| parts(text, zone).measured);
+        (nested(text, "platform"), parts.iter().sum::<u64>())
+    };
+    let ((platform, sum), (platform_after, sum_after)) = (of(&before), of(&after));
+    assert_eq!(platform_after - platform, sum_after - sum, "{after}");
+    let source = "platform - package-0 - dram-0 - gpu-0";
+    assert!(after.contains(source), "{after}");
 }
 
 #[test]

@@ -154,7 +154,7 @@ fn slices_are_zones_inside_their_gpu_and_use_what_it_uses_to_the_microjoule() {
     assert_eq!(used(&text), [3_000_000_750, 1_000_000_250, 0]);
     for line in [
         "zone=\"gpu-0-mig-1\",parent=\"gpu-0\",basis=\"modelled\"",
-        "MIG-b, 1 of 7 slices",
+        "gpu-0's energy, by size among its slices in use",
     ] {
         assert!(text.contains(line), "{line}: {text}");
     }
@@ -172,7 +172,7 @@ fn slices_are_zones_inside_their_gpu_and_use_what_it_uses_to_the_microjoule() {
         parts(&text, "gpu-0").system.abs_diff(1_000_000_000) <= 1,
         "{text}"
     );
-    // One is taken apart: its zone ends, and the others use what the GPU uses.
+    // One is taken apart, another is made under its number, and one more besides.
     let left = json!([
         slice("MIG-a", 3, Some(&first)),
         slice("MIG-b", 1, Some(&[]))
@@ -182,4 +182,13 @@ fn slices_are_zones_inside_their_gpu_and_use_what_it_uses_to_the_microjoule() {
     site.driver.use_energy(0, 1_000_000).unwrap();
     let text = site.at("gpu-0", 9_000_001);
     assert_eq!(used(&text).iter().sum::<u64>(), 9_000_001_000);
+    let more = [("MIG-d", 1), ("MIG-e", 1), ("MIG-f", 1), ("MIG-g", 1)];
+    let more = more.map(|(uuid, size)| slice(uuid, size, Some(&first)));
+    site.driver.tell_gpu(0, "slices", json!(more)).unwrap();
+    site.outcome("gpu-0-mig-3", "first");
+    site.driver.use_energy(0, 1_000_000).unwrap();
+    let text = site.at("gpu-0", 10_000_001);
+    assert_eq!(nested(&text, "gpu-0-mig-3"), 250_000_000);
+    let sum = used(&text).iter().sum::<u64>() + nested(&text, "gpu-0-mig-3");
+    assert_eq!(sum, 10_000_001_000);
 }

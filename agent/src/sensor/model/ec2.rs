@@ -30,7 +30,8 @@ pub(super) fn family(sys_root: &Path, threads: u32, family: &Family) -> Option<F
     let name = firmware("product_name")?;
     let found = types().find(|found| found.name == name)?;
     let figure = |watts: f64, at_the_plug: Figure| {
-        let watts = watts / f64::from(threads);
+        // In milliwatts, as the families' figures are.
+        let watts = (watts / f64::from(threads) * 1e3).round() / 1e3;
         Figure::new([
             at_the_plug.low.min(watts),
             watts,

@@ -8,7 +8,7 @@ use wire::v1::Basis;
 
 use super::errors::{Asked, told};
 use super::library::Library;
-use super::slices::{Shares, slices};
+use super::slices::{Shares, Slice, slices};
 use super::work::Watch;
 use super::{NAME, PERIOD, is_unsupported};
 use crate::sensor::activity::Activity;
@@ -27,6 +27,15 @@ pub(super) struct Card {
     activity: Option<Activity>,
 }
 
+/// What a GPU says of itself.
+struct Described {
+    uuid: String,
+    meter: Meter,
+    /// Both in words.
+    source: String,
+    slices: Vec<Slice>,
+}
+
 /// How its energy is found; for good, since the two count from different starts.
 #[derive(Debug)]
 enum Meter {
@@ -41,22 +50,25 @@ impl Card {
     ///
     /// # Errors
     /// Where it tells neither energy nor power, or cannot be asked.
-    pub(super) fn find(index: u32, zone: &str) -> Result<Self, SensorError> {
+    pub(super) fn find(index: u32, zone_name: &str) -> Result<Self, SensorError> {
         let mut library = Library::open()?;
-        library
-            .ask(Instant::now(), |driver| {
-                let look = || Self::describe(driver, index, zone);
-                look().map_err(|error| told(Asked::Gpu(&index), &error))
-            })
-            .map(|(uuid, meter, zones, shares)| Self {
-                uuid,
-                zones,
-                library,
-                meter,
-                watch: Watch::default(),
-                shares,
-                activity: None,
-            })
+        let found = library.ask(Instant::now(), |driver| {
+            let look = || Self::describe(driver, index);
+            look().map_err(|error| told(Asked::Gpu(&index), &error))
+        })?;
+        let is_lasting = matches!(found.meter, Meter::Counter);
+        let mut card = Self {
+            uuid: found.uuid,
+            zones: vec![zone(zone_name, found.source, is_lasting)],
+            library,
+            meter: found.meter,
+            watch: Watch::default(),
+            shares: Shares::default(),
+            activity: None,
+        };
+        let slices = card.shares.take_up(&found.slices, zone_name);
+        card.zones.extend(slices);
+        Ok(card)
     }
 
     /// As its maker names it.
@@ -64,12 +76,7 @@ impl Card {
         &self.uuid
     }
 
-    /// Its UUID, how it is measured, its zones, and what its slices will have used.
-    fn describe(
-        driver: &Driver,
-        index: u32,
-        zone_name: &str,
-    ) -> Result<(String, Meter, Vec<Zone>, Shares), NvmlError> {
+    fn describe(driver: &Driver, index: u32) -> Result<Described, NvmlError> {
         let gpu = driver.device_by_index(index)?;
         let (uuid, name, version) = (gpu.uuid()?, gpu.name()?, driver.sys_driver_version()?);
         let meter = Meter::of(&gpu)?;
@@ -77,10 +84,12 @@ impl Card {
             Meter::Counter => "energy counter",
             Meter::Power(_) => "power over time",
         };
-        let source = format!("{uuid} ({name}), driver {version}, {what}");
-        let zone = zone(zone_name, source, matches!(meter, Meter::Counter));
-        let (shares, slices) = Shares::find(&gpu, zone_name);
-        Ok((uuid, meter, [vec![zone], slices].concat(), shares))
+        Ok(Described {
+            source: format!("{uuid} ({name}), driver {version}, {what}"),
+            uuid,
+            meter,
+            slices: slices(&gpu).unwrap_or_default(),
+        })
     }
 }
 
@@ -142,12 +151,12 @@ impl Sensor for Card {
     fn read(&mut self) -> Vec<Result<Reading, SensorError>> {
         let Self {
             uuid,
+            zones,
             library,
             meter,
             watch,
             shares,
             activity,
-            ..
         } = self;
         let reading = library.ask(Instant::now(), |driver| {
             let told = |error| told(Asked::Gpu(uuid), &error);
@@ -155,19 +164,24 @@ impl Sensor for Card {
             let reading = meter.read(&gpu).map_err(told)?;
             let slices = slices(&gpu);
             *activity = watch.look(&gpu, slices.as_deref(), reading.awake_ns);
-            Ok((
-                reading,
-                shares.read(reading, slices.as_deref().unwrap_or_default()),
-            ))
+            Ok((reading, slices))
         });
         match reading {
-            Ok((gpu, slices)) => [vec![Ok(gpu)], slices].concat(),
-            Err(error) => vec![Err(error); self.zones.len()],
+            Ok((gpu, slices)) => {
+                let new = shares.take_up(slices.as_deref().unwrap_or_default(), &zones[0].name);
+                zones.extend(new);
+                let slices = shares.read(gpu, slices.as_deref());
+                [vec![Ok(gpu)], slices].concat()
+            }
+            Err(error) => vec![Err(error); zones.len()],
         }
     }
 
     fn activity(&mut self) -> Vec<Activity> {
-        vec![self.activity.take().unwrap_or_default()]
+        // Its slices' is its own.
+        let mut all = vec![Activity::default(); self.zones.len()];
+        all[0] = self.activity.take().unwrap_or_default();
+        all
     }
 
     fn period(&self) -> Option<Duration> {

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use nvml_wrapper::Nvml as Driver;
 use tracing::warn;
 
 use super::card::Card;
+use super::zone_name;
 use crate::sensor::Sensor;
 
 /// Looks for them until it is dropped.
@@ -19,11 +21,15 @@ pub struct Newcomers {
     _until: Sender<()>,
 }
 
-/// GPUs that have a zone, and those that were found to give none.
+/// What is known of GPUs by those who look at one each.
+#[derive(Debug, Default)]
 struct Known {
-    /// Zone by UUID.
+    /// Zone by UUID, of those that have one or are about to.
     zones: HashMap<String, String>,
-    useless: HashSet<String>,
+    /// Numbers that somebody looks at now; for as long as it hangs.
+    asked: HashSet<u32>,
+    /// What was said to be left out.
+    said: HashSet<String>,
 }
 
 impl Newcomers {
@@ -34,18 +40,14 @@ impl Newcomers {
     pub fn watch(known: HashMap<String, String>, period: Duration) -> std::io::Result<Self> {
         let (until, ended) = channel();
         let (sender, found) = channel();
-        let mut known = Known {
+        let known = Arc::new(Mutex::new(Known {
             zones: known,
-            useless: HashSet::new(),
-        };
+            ..Known::default()
+        }));
         let thread = thread::Builder::new().name("find-gpus".to_owned());
         thread.spawn(move || {
             while ended.recv_timeout(period) == Err(RecvTimeoutError::Timeout) {
-                for card in known.look() {
-                    if sender.send(card).is_err() {
-                        return;
-                    }
-                }
+                look(&known, &sender);
             }
         })?;
         Ok(Self {
@@ -61,45 +63,73 @@ impl Newcomers {
     }
 }
 
-impl Known {
-    fn look(&mut self) -> Vec<Card> {
-        // Most machines have no GPU, and never will.
-        let Ok(driver) = Driver::init() else {
-            return Vec::new();
-        };
-        let numbers = 0..driver.device_count().unwrap_or_default();
-        let cards = numbers.filter_map(|number| {
-            let uuid = driver.device_by_index(number).and_then(|gpu| gpu.uuid());
-            self.card(number, uuid.ok()?)
+/// Looks at each number on a thread of its own, since a call may hang.
+fn look(known: &Arc<Mutex<Known>>, sender: &Sender<Card>) {
+    // Most machines have no GPU, and never will.
+    let Ok(driver) = Driver::init() else { return };
+    for number in 0..driver.device_count().unwrap_or_default() {
+        if !lock(known).asked.insert(number) {
+            let name = number.to_string();
+            lock(known).leave_out(&name, &"it does not answer");
+            continue;
+        }
+        let (own, sender) = (known.clone(), sender.clone());
+        let thread = thread::Builder::new().name("find-gpu".to_owned());
+        let started = thread.spawn(move || {
+            let found = look_at(number, &own);
+            lock(&own).asked.remove(&number);
+            if let Some(card) = found {
+                // Nobody waits for it when the agent ends.
+                let _ = sender.send(card);
+            }
         });
-        cards.collect()
+        if let Err(error) = started {
+            let mut known = lock(known);
+            known.asked.remove(&number);
+            known.leave_out(&number.to_string(), &error);
+        }
     }
+}
 
-    fn card(&mut self, number: u32, uuid: String) -> Option<Card> {
-        if self.zones.contains_key(&uuid) || self.useless.contains(&uuid) {
+/// The GPU of this number, if it is new.
+fn look_at(number: u32, known: &Mutex<Known>) -> Option<Card> {
+    let driver = Driver::init().ok()?;
+    let uuid = driver.device_by_index(number).and_then(|gpu| gpu.uuid());
+    let uuid = uuid.ok()?;
+    let zone = lock(known).zone(&uuid, number)?;
+    let found = Card::find(number, &zone);
+    let mut known = lock(known);
+    match found {
+        Ok(card) if card.uuid() == uuid => return Some(card),
+        // Numbers have changed meanwhile.
+        Ok(_) => {}
+        Err(error) => known.leave_out(&uuid, &error),
+    }
+    known.zones.remove(&uuid);
+    None
+}
+
+fn lock(known: &Mutex<Known>) -> MutexGuard<'_, Known> {
+    known.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Known {
+    /// A zone for a GPU that has none: by its number, or by the next one that no other had.
+    fn zone(&mut self, uuid: &str, number: u32) -> Option<String> {
+        if self.zones.contains_key(uuid) {
             return None;
         }
-        let zone = self.free_name(number);
-        match Card::find(number, &zone) {
-            Ok(card) if card.uuid() == uuid => {
-                self.zones.insert(uuid, zone);
-                Some(card)
-            }
-            // Numbers have changed meanwhile.
-            Ok(_) => None,
-            Err(error) => {
-                warn!("left out: {error}");
-                self.useless.insert(uuid);
-                None
-            }
-        }
+        let is_free = |name: &String| self.zones.values().all(|other| other != name);
+        let name = (number..).map(zone_name).find(is_free)?;
+        self.zones.insert(uuid.to_owned(), name.clone());
+        Some(name)
     }
 
-    /// By its number, or by the next one that no other had.
-    fn free_name(&self, number: u32) -> String {
-        let is_free = |name: &String| self.zones.values().all(|other| other != name);
-        let mut names = (number..).map(super::zone_name);
-        names.find(is_free).expect("not all numbers are taken")
+    /// It is looked at again, and said once.
+    fn leave_out(&mut self, gpu: &str, why: &dyn std::fmt::Display) {
+        if self.said.insert(gpu.to_owned()) {
+            warn!("GPU {gpu} is left out until it can be read: {why}");
+        }
     }
 }
 
@@ -110,14 +140,20 @@ mod tests {
     #[test]
     fn a_name_is_given_once() {
         let zones = [("GPU-a", "gpu-0"), ("GPU-b", "gpu-1"), ("GPU-c", "gpu-3")];
-        let known = Known {
+        let mut known = Known {
             zones: zones
                 .map(|(uuid, zone)| (uuid.to_owned(), zone.to_owned()))
                 .into(),
-            useless: HashSet::new(),
+            ..Known::default()
         };
-        for (number, expected) in [(0, "gpu-2"), (2, "gpu-2"), (3, "gpu-4"), (7, "gpu-7")] {
-            assert_eq!(known.free_name(number), expected);
+        for (uuid, number, expected) in [
+            ("GPU-d", 0, Some("gpu-2")),
+            ("GPU-e", 2, Some("gpu-4")),
+            ("GPU-f", 7, Some("gpu-7")),
+            ("GPU-b", 8, None),
+            ("GPU-d", 8, None),
+        ] {
+            assert_eq!(known.zone(uuid, number).as_deref(), expected, "{uuid}");
         }
     }
 }

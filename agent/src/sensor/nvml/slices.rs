@@ -12,33 +12,27 @@ use crate::sensor::{IdleSource, Reading, SensorError, Zone};
 /// Processes that share a slice of the GPU, or all of it, alike.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Slice {
-    /// A slice's own; empty: it is the whole of a GPU that is not cut.
-    pub(super) uuid: String,
+    /// The driver's number of it; `None`: it is the whole of a GPU that is not cut.
+    pub(super) number: Option<u32>,
     /// In slices as the driver counts them; the whole of a GPU that is not cut is one.
     pub(super) size: u32,
     /// Those who are there; `None` where the driver does not tell.
     pub(super) pids: Option<BTreeSet<u32>>,
 }
 
-/// A slice that was there at the start, as a zone.
-struct Known {
-    number: u32,
-    slice: Slice,
-}
-
-/// What each slice that was there at the start has used since.
+/// What the slices of each number have used since the agent started.
 ///
-/// Invariant: between two readings the slices that are there use what the GPU uses, to the microjoule.
+/// Invariant: while the GPU is cut, they use between two readings what the GPU uses, to the microjoule.
 #[derive(Debug, Default)]
 pub(super) struct Shares {
     slices: Vec<Share>,
-    /// The GPU's counter at the last reading.
+    /// The GPU's counter when it was last shared out.
     last_uj: Option<u64>,
 }
 
 #[derive(Debug)]
 struct Share {
-    uuid: String,
+    number: u32,
     used_uj: u64,
 }
 
@@ -50,31 +44,48 @@ impl Slice {
 }
 
 impl Shares {
-    /// Of the slices that a GPU has now, with a zone of each inside the zone `gpu`.
-    pub(super) fn find(gpu: &Device<'_>, zone: &str) -> (Self, Vec<Zone>) {
-        let known = if is_cut(gpu) { known(gpu) } else { Vec::new() };
-        let whole: u32 = known.iter().map(|known| known.slice.size).sum();
-        let zones = known.iter().map(|known| known.zone(zone, whole)).collect();
-        let slices = known.into_iter().map(|known| Share {
-            uuid: known.slice.uuid,
-            used_uj: 0,
-        });
-        let shares = Self {
-            slices: slices.collect(),
-            last_uj: None,
-        };
-        (shares, zones)
+    /// Takes up the slices whose number was not seen before; returns a zone of each inside the zone `gpu`.
+    pub(super) fn take_up(&mut self, now: &[Slice], gpu: &str) -> Vec<Zone> {
+        let mut zones = Vec::new();
+        for number in now.iter().filter_map(|slice| slice.number) {
+            if self.slices.iter().all(|share| share.number != number) {
+                self.slices.push(Share { number, used_uj: 0 });
+                zones.push(zone(number, gpu));
+            }
+        }
+        zones
     }
 
-    /// Gives what the GPU has used since the last reading to the slices that it has now: by their sizes among those that
-    /// somebody uses, and among all where nobody does.
+    /// Gives what the GPU has used since the last time to the slices that it has `now`: by their sizes among those that
+    /// somebody uses, and among all where nobody does. Where it is not known what there is, that waits.
     pub(super) fn read(
         &mut self,
         gpu: Reading,
-        now: &[Slice],
+        now: Option<&[Slice]>,
     ) -> Vec<Result<Reading, SensorError>> {
-        let last_uj = self.last_uj.replace(gpu.counter_uj);
-        let used_uj = last_uj.map_or(0, |last_uj| gpu.counter_uj.saturating_sub(last_uj));
+        let parts = now.map(|now| self.share_out(gpu.counter_uj, now));
+        let read = |share: &mut Share| {
+            if let (Some(now), Some(parts)) = (now, &parts) {
+                let place = now
+                    .iter()
+                    .position(|slice| slice.number == Some(share.number));
+                let none = || SensorError::Absent(format!("slice {}", share.number));
+                let part = parts.get(place.ok_or_else(none)?);
+                let part_uj = part.map_or(0, |part| part.microjoules());
+                share.used_uj = share.used_uj.saturating_add(part_uj);
+            }
+            Ok(Reading {
+                counter_uj: share.used_uj,
+                ..gpu
+            })
+        };
+        self.slices.iter_mut().map(read).collect()
+    }
+
+    /// The part of each of `now`.
+    fn share_out(&mut self, counter_uj: u64, now: &[Slice]) -> Vec<Energy> {
+        let last_uj = self.last_uj.replace(counter_uj);
+        let used_uj = last_uj.map_or(0, |last_uj| counter_uj.saturating_sub(last_uj));
         let is_used = now.iter().any(Slice::is_used);
         let weight = |slice: &Slice| {
             if slice.is_used() || !is_used {
@@ -84,71 +95,57 @@ impl Shares {
             }
         };
         let weights: Vec<u64> = now.iter().map(weight).collect();
-        let parts = apportion(Energy::from_microjoules(used_uj), &weights).unwrap_or_default();
-        let read = |share: &mut Share| {
-            let place = now.iter().position(|slice| slice.uuid == share.uuid);
-            let place =
-                place.ok_or_else(|| SensorError::Absent(format!("slice {}", share.uuid)))?;
-            let part = parts.get(place).map_or(0, |part| part.microjoules());
-            share.used_uj = share.used_uj.saturating_add(part);
-            Ok(Reading {
-                counter_uj: share.used_uj,
-                ..gpu
-            })
-        };
-        self.slices.iter_mut().map(read).collect()
+        apportion(Energy::from_microjoules(used_uj), &weights).unwrap_or_default()
     }
 }
 
-impl Known {
-    fn zone(&self, parent: &str, whole: u32) -> Zone {
-        let Slice { uuid, size, .. } = &self.slice;
-        Zone {
-            name: format!("{parent}-mig-{}", self.number),
-            parent: parent.to_owned(),
-            basis: Basis::Modelled,
-            package: None,
-            range_percent: None,
-            range_uj: None,
-            is_lasting: false,
-            idle: IdleSource::Seed(0.0),
-            source: format!("{uuid}, {size} of {whole} slices: its part by size of those in use"),
-            reason: String::new(),
-        }
+fn zone(number: u32, parent: &str) -> Zone {
+    Zone {
+        name: format!("{parent}-mig-{number}"),
+        parent: parent.to_owned(),
+        basis: Basis::Modelled,
+        package: None,
+        range_percent: None,
+        range_uj: None,
+        is_lasting: false,
+        idle: IdleSource::Seed(0.0),
+        source: format!("{parent}'s energy, by size among its slices in use"),
+        reason: String::new(),
     }
 }
 
 /// Who is on the GPU now, slice by slice; one slice where it is not cut. `None` where that is not told.
 pub(super) fn slices(gpu: &Device<'_>) -> Option<Vec<Slice>> {
-    if is_cut(gpu) {
-        return Some(known(gpu).into_iter().map(|known| known.slice).collect());
-    }
-    let pids = pids(gpu).ok()?;
-    Some(vec![Slice {
-        uuid: String::new(),
-        size: 1,
-        pids: Some(pids),
-    }])
-}
-
-fn is_cut(gpu: &Device<'_>) -> bool {
     const ENABLED: u32 = 1;
-    gpu.mig_mode().is_ok_and(|mode| mode.current == ENABLED)
+    match gpu.mig_mode() {
+        Ok(mode) if mode.current == ENABLED => cut(gpu).ok(),
+        Err(error) if !super::is_unsupported(&error) => None,
+        _ => {
+            let pids = Some(pids(gpu).ok()?);
+            Some(vec![Slice {
+                number: None,
+                size: 1,
+                pids,
+            }])
+        }
+    }
 }
 
-fn known(gpu: &Device<'_>) -> Vec<Known> {
-    let numbers = 0..gpu.mig_device_count().unwrap_or_default();
-    let slice = |number| -> Result<Known, NvmlError> {
-        let slice = gpu.mig_device_by_index(number)?;
-        let slice = Slice {
-            uuid: slice.uuid()?,
+fn cut(gpu: &Device<'_>) -> Result<Vec<Slice>, NvmlError> {
+    let mut slices = Vec::new();
+    for number in 0..gpu.mig_device_count()? {
+        let slice = match gpu.mig_device_by_index(number) {
+            // Of the most that there may be, these are not there.
+            Err(NvmlError::NotFound | NvmlError::InvalidArg) => continue,
+            slice => slice?,
+        };
+        slices.push(Slice {
+            number: Some(number),
             size: slice.attributes()?.compute_instance_slice_count,
             pids: pids(&slice).ok(),
-        };
-        Ok(Known { number, slice })
-    };
-    // Numbers that have no slice are errors.
-    numbers.filter_map(|number| slice(number).ok()).collect()
+        });
+    }
+    Ok(slices)
 }
 
 fn pids(gpu: &Device<'_>) -> Result<BTreeSet<u32>, NvmlError> {
@@ -164,26 +161,16 @@ mod tests {
 
     use super::*;
 
-    fn slice(uuid: &str, size: u32, pids: Option<&[u32]>) -> Slice {
+    fn slice(number: u32, size: u32, pids: Option<&[u32]>) -> Slice {
         Slice {
-            uuid: uuid.to_owned(),
+            number: Some(number),
             size,
             pids: pids.map(|pids| pids.iter().copied().collect()),
         }
     }
 
-    fn shares(uuids: &[&str]) -> Shares {
-        let share = |uuid: &&str| Share {
-            uuid: (*uuid).to_owned(),
-            used_uj: 0,
-        };
-        Shares {
-            slices: uuids.iter().map(share).collect(),
-            last_uj: None,
-        }
-    }
-
-    fn read(shares: &mut Shares, counter_uj: u64, now: &[Slice]) -> Vec<Option<u64>> {
+    fn read(shares: &mut Shares, counter_uj: u64, now: Option<&[Slice]>) -> Vec<Option<u64>> {
+        shares.take_up(now.unwrap_or_default(), "gpu-0");
         let gpu = Reading {
             counter_uj,
             boottime_ns: 1,
@@ -197,53 +184,89 @@ mod tests {
 
     #[test]
     fn those_in_use_share_by_size_and_all_do_where_none_is() {
-        let mut shares = shares(&["a", "b", "c"]);
-        let mut now = [
-            slice("a", 3, Some(&[1])),
-            slice("b", 1, None),
-            slice("c", 4, Some(&[])),
+        let mut shares = Shares::default();
+        let mut check = |counter_uj, now: Option<&[Slice]>, expected: &[Option<u64>]| {
+            assert_eq!(
+                read(&mut shares, counter_uj, now),
+                expected,
+                "at {counter_uj}"
+            );
+        };
+        let used = [
+            slice(0, 3, Some(&[1])),
+            slice(1, 1, None),
+            slice(2, 4, Some(&[])),
         ];
-        assert_eq!(read(&mut shares, 1_000, &now), [Some(0); 3]);
-        assert_eq!(
-            read(&mut shares, 1_400, &now),
-            [Some(300), Some(100), Some(0)]
-        );
-        (now[0].pids, now[1].pids) = (Some(BTreeSet::new()), Some(BTreeSet::new()));
-        assert_eq!(
-            read(&mut shares, 2_200, &now),
-            [Some(600), Some(200), Some(400)]
-        );
+        check(1_000, Some(&used), &[Some(0); 3]);
+        check(1_400, Some(&used), &[Some(300), Some(100), Some(0)]);
+        let unused = [(0, 3), (1, 1), (2, 4)].map(|(number, size)| slice(number, size, Some(&[])));
+        check(2_200, Some(&unused), &[Some(600), Some(200), Some(400)]);
         // A counter that began again tells nothing of the time before.
-        assert_eq!(
-            read(&mut shares, 8, &now),
-            [Some(600), Some(200), Some(400)]
+        check(8, Some(&unused), &[Some(600), Some(200), Some(400)]);
+        // What there is cannot be told: that waits.
+        check(10, None, &[Some(600), Some(200), Some(400)]);
+        // One is gone, and one has come.
+        let others = [
+            slice(0, 3, Some(&[])),
+            slice(2, 4, Some(&[])),
+            slice(5, 1, Some(&[])),
+        ];
+        check(16, Some(&others), &[Some(603), None, Some(404), Some(1)]);
+        // Not cut, and cut again.
+        let whole = Slice {
+            number: None,
+            ..slice(0, 1, Some(&[1]))
+        };
+        check(1_016, Some(&[whole]), &[None; 4]);
+        check(
+            1_024,
+            Some(&unused),
+            &[Some(606), Some(201), Some(408), None],
         );
-        // One is gone, and another has come that has no zone.
-        now[1].uuid = "d".to_owned();
-        assert_eq!(read(&mut shares, 16, &now), [Some(603), None, Some(404)]);
+    }
+
+    #[test]
+    fn a_number_is_one_zone_inside_its_gpu() {
+        let mut shares = Shares::default();
+        let names =
+            |zones: Vec<Zone>| -> Vec<String> { zones.into_iter().map(|zone| zone.name).collect() };
+        let first = shares.take_up(&[slice(2, 3, None)], "gpu-1");
+        assert_eq!(
+            (&*first[0].parent, names(first.clone())),
+            ("gpu-1", vec!["gpu-1-mig-2".to_owned()])
+        );
+        let more = [slice(2, 1, None), slice(0, 1, None)];
+        assert_eq!(names(shares.take_up(&more, "gpu-1")), ["gpu-1-mig-0"]);
+        assert!(shares.take_up(&more, "gpu-1").is_empty());
     }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(10_000))]
         #[test]
         fn slices_use_what_their_gpu_uses(
-            steps in prop::collection::vec((any::<u32>(), prop::collection::vec((0_u32..8, any::<bool>()), 3)), 1..20),
+            steps in prop::collection::vec((any::<u32>(), prop::collection::vec((0_u32..8, 0_u32..8, any::<bool>()), 0..4)), 1..20),
         ) {
-            let names = ["a", "b", "c"];
-            let mut shares = shares(&names);
-            let (mut counter_uj, mut used_uj) = (0_u64, 0_u64);
-            let mut last = read(&mut shares, counter_uj, &[]);
-            for (step_uj, sizes) in steps {
-                let slices = names.iter().zip(&sizes);
-                let slices: Vec<Slice> = slices
-                    .map(|(name, &(size, is_used))| slice(name, 1 + size, Some(if is_used { &[1] } else { &[] })))
-                    .collect();
+            let mut shares = Shares::default();
+            let (mut counter_uj, mut told_uj) = (0_u64, 0_u64);
+            let last = [slice(0, 1, None)];
+            read(&mut shares, counter_uj, Some(&last));
+            for (step_uj, slices) in steps {
+                let slices = slices.into_iter().map(|(number, size, is_used)| {
+                    slice(number, 1 + size, Some(if is_used { &[1] } else { &[] }))
+                });
+                let mut slices: Vec<Slice> = slices.collect();
+                slices.sort_by_key(|slice| slice.number);
+                slices.dedup_by_key(|slice| slice.number);
                 counter_uj += u64::from(step_uj);
-                used_uj += u64::from(step_uj);
-                last = read(&mut shares, counter_uj, &slices);
+                // None stands for a reading that could not tell.
+                let now = (!slices.is_empty()).then_some(&*slices);
+                read(&mut shares, counter_uj, now);
+                if now.is_some() {
+                    told_uj = counter_uj;
+                }
             }
-            let sum: Option<u64> = last.into_iter().sum();
-            prop_assert_eq!(sum, Some(used_uj));
+            let sum: u64 = shares.slices.iter().map(|share| share.used_uj).sum();
+            prop_assert_eq!(sum, told_uj);
         }
     }
 }

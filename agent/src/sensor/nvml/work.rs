@@ -112,7 +112,7 @@ mod tests {
 
     fn slice(size: u32, pids: &[u32]) -> Slice {
         Slice {
-            uuid: String::new(),
+            number: Some(0),
             size,
             pids: Some(pids.iter().copied().collect()),
         }
