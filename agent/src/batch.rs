@@ -105,6 +105,7 @@ fn gap_sample(
 ) -> ZoneSample {
     let (sample, idle) = state.resume(reading(earlier, state));
     let sample = sample.within(duration_ns);
+    let idle = idle.min(sample.energy);
     let of_sample = ZoneSample {
         zone: index as u32,
         outcome: sample.outcome.into(),
@@ -248,6 +249,22 @@ mod tests {
             boottime_ns: 100 * SECOND,
             unix_ms: 0,
         }
+    }
+
+    #[test]
+    fn more_than_a_gap_may_hold_is_not_known_and_not_idle_either() {
+        let mut zones = [zone("gpu-0", "", Ok(reading(20_000_000_000_000, 3_000)))];
+        zones[0].zone.range_uj = None;
+        zones[0].idle.configure(2.0);
+        let mut before = earlier(&[("gpu-0", 5)]);
+        before.boottime_ns = 2_999 * SECOND;
+        let gap = gap(&mut zones, &before, moment(3_000)).unwrap();
+        let sample = &gap.interval.zones[0];
+        assert_eq!(sample.outcome(), Outcome::Failed);
+        assert_eq!(
+            (sample.measured_uj, sample.idle_uj, sample.system_uj),
+            (0, 0, 0)
+        );
     }
 
     #[test]

@@ -125,9 +125,24 @@ impl Node {
     /// Takes up zones of the workers that are not here yet.
     fn add_zones(&mut self) {
         for (worker, places) in self.workers.iter().zip(&mut self.places) {
+            let has_started = !places.is_empty();
             for zone in &worker.zones()[places.len()..] {
+                let mut state = ZoneState::new(zone.clone(), worker.name());
+                let parent = self
+                    .zones
+                    .iter()
+                    .find(|other| other.zone.name == zone.parent);
+                let last = parent.and_then(ZoneState::last_reading);
+                if let Some(last) = last.filter(|_| has_started) {
+                    // A part that is new has used nothing when its parent was read last.
+                    let nothing = Reading {
+                        counter_uj: 0,
+                        ..last
+                    };
+                    state.sample([Ok(nothing)].iter());
+                }
                 places.push(self.zones.len());
-                self.zones.push(ZoneState::new(zone.clone(), worker.name()));
+                self.zones.push(state);
             }
         }
     }
