@@ -43,7 +43,7 @@ pub(crate) fn unified_id(set: u64) -> u64 {
     }
 }
 
-/// Address of a set's v1 cgroup; 0 where there is no set, or it cannot be read. It tells tasks apart for as long as the
+/// Address of a set's state in the v1 hierarchy, one for each cgroup there; 0 where there is no set, or it cannot be read. It tells tasks apart for as long as the
 /// cgroup is there. A set's own address does not: with each move a set goes, and the next may lie where it lay.
 #[inline(always)]
 pub(crate) fn v1_cgroup<S: Structures>(set: u64) -> u64 {

@@ -13,7 +13,9 @@ use crate::config::{Config, UsageSource};
 use crate::node::{Node, hierarchies};
 use crate::sensor::select::FIRST_CHOICE;
 use crate::sensor::source::SOURCES;
-use crate::sensor::{Finding, Selection, SensorError, Source, Surroundings, select};
+use crate::sensor::{
+    Finding, Reading, Selection, Sensor, SensorError, Source, Surroundings, Zone, select,
+};
 use crate::spool::lock;
 use crate::usage::Usage as _;
 use crate::usage::accounting::Accounting;
@@ -143,7 +145,8 @@ fn describe_silent(selection: &mut Selection, text: &mut String) {
     let (sender, answers) = channel();
     let mut silent = BTreeMap::new();
     for (place, mut sensor) in mem::take(&mut selection.sensors).into_iter().enumerate() {
-        silent.insert(place, (sensor.name(), sensor.zones().to_vec()));
+        let (name, zones) = (sensor.name(), sensor.zones().to_vec());
+        silent.insert(place, Silent { name, zones });
         let sender = sender.clone();
         thread::spawn(move || {
             sensor.wait_for_answer(PATIENCE);
@@ -170,13 +173,34 @@ fn describe_silent(selection: &mut Selection, text: &mut String) {
         }
         selection.sensors.push(sensor);
     }
-    for (name, zones) in silent.into_values() {
-        for zone in zones {
-            let _ = writeln!(
-                text,
-                "power {name}: no reading of {zone}: it does not answer"
-            );
+    for silent in silent.into_values() {
+        for zone in &silent.zones {
+            let name = silent.name;
+            let _ = writeln!(text, "power {name}: no reading of {zone} yet: {HANGS}");
         }
+        selection.sensors.push(Box::new(silent));
+    }
+}
+
+const HANGS: &str = "it does not answer";
+
+/// Stands for a sensor that hangs: the agent starts with such a one, too.
+struct Silent {
+    name: &'static str,
+    zones: Vec<Zone>,
+}
+
+impl Sensor for Silent {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn zones(&self) -> &[Zone] {
+        &self.zones
+    }
+
+    fn read(&mut self) -> Vec<Result<Reading, SensorError>> {
+        vec![Err(SensorError::Failed(HANGS.to_owned())); self.zones.len()]
     }
 }
 

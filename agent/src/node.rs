@@ -147,17 +147,12 @@ impl Node {
         }
     }
 
-    /// Takes up what came since the last call.
+    /// Takes up devices that came since the last call.
     fn add_newcomers(&mut self) {
         let newcomers = self.newcomers.iter().flat_map(Newcomers::take);
         for sensor in newcomers.collect::<Vec<_>>() {
-            let first = self.zones.len();
             if let Err(error) = self.add(sensor) {
                 warn!("left out: {error:#}");
-                continue;
-            }
-            for index in first..self.zones.len() {
-                self.welcome(index);
             }
         }
     }
@@ -180,9 +175,11 @@ impl Node {
 
     /// Reads every sensor and judges each zone's readings, in the order of [`Node::zones`].
     pub fn sample(&mut self) -> Vec<Sample> {
+        let there = self.zones.len();
         self.add_newcomers();
         let answers = read_all(&mut self.workers, self.sensor_timeout);
         self.add_zones();
+        (there..self.zones.len()).for_each(|index| self.welcome(index));
         let mut samples = vec![Sampler::FIRST; self.zones.len()];
         let workers = self.workers.iter().zip(&self.places).zip(answers);
         for ((worker, places), readings) in workers {

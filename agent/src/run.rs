@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use tokio::time::{MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
 use wire::v1::{Workload, WorkloadKind};
 
 use crate::attribution::{Shares, attribute};
@@ -52,7 +53,16 @@ pub struct ZoneRecord {
 /// Measures one interval, from `start` to `end`.
 pub fn measure(node: &mut Node, start: Moment, end: Moment) -> Record {
     // 1 and 2. Counters, and what each difference means.
-    let samples = node.sample();
+    let duration_ns = end.boottime_ns - start.boottime_ns;
+    let mut samples = node.sample();
+    for (sample, state) in samples.iter_mut().zip(&node.zones) {
+        let within = sample.within(duration_ns);
+        if within != *sample {
+            let energy = sample.energy;
+            warn!(zone = %state.zone, "{energy} after readings that failed are more than an interval may hold, and left out");
+        }
+        *sample = within;
+    }
     // 3. Who used the CPUs meanwhile.
     let usage = node.read_usage();
     // 5. Which workloads they are.
@@ -78,7 +88,7 @@ fn settle(
         split(
             index,
             state,
-            sample.within(duration_ns),
+            *sample,
             usage,
             &parties,
             duration_ns,

@@ -3,6 +3,7 @@
 use wire::v1::Basis;
 
 use super::ZoneState;
+use crate::idle::{IdlePower, Origin};
 use crate::remainder::Remainder;
 use crate::sample::Sample;
 use crate::sensor::{IdleSource, Zone};
@@ -61,11 +62,15 @@ impl Other {
         self.zone
     }
 
-    /// One more of the node's zones is a part of what the meter shows.
+    /// One more of the node's zones is a part of what the meter shows: what was learned of the rest holds no more.
     pub(super) fn add(&mut self, part: usize, zones: &mut [ZoneState]) {
         self.parts.push(part);
         let more = format!(" - {}", zones[part].zone.name);
-        zones[self.zone].zone.source += &more;
+        let other = &mut zones[self.zone];
+        other.zone.source += &more;
+        if other.idle.origin() != Origin::Configured {
+            other.idle = IdlePower::new(other.zone.idle);
+        }
     }
 
     /// From the samples of the node's other zones.

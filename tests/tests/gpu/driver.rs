@@ -94,7 +94,7 @@ fn a_gpu_that_comes_later_is_no_part_of_other_any_more() {
     let meter = sys_root.path().join("class/hwmon/hwmon0");
     fs::create_dir_all(&meter).unwrap();
     fs::write(meter.join("name"), "power_meter\n").unwrap();
-    fs::write(meter.join("power1_average"), "320000000\n").unwrap();
+    fs::write(meter.join("power1_average"), "5000000000\n").unwrap();
     let flags = [
         "--power",
         "nvml,model,acpi",

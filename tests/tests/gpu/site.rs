@@ -28,7 +28,15 @@ impl Site {
 
     /// With this driver.
     pub(crate) fn of(driver: FakeNvml, flags: &[&str]) -> Self {
-        let agent = driver.agent(&[&ALWAYS, flags].concat()).unwrap();
+        Self::every("1s", driver, flags)
+    }
+
+    /// The same with another interval: one of more than a second has readings in between.
+    pub(crate) fn every(interval: &str, driver: FakeNvml, flags: &[&str]) -> Self {
+        let interval = ["--interval", interval];
+        let agent = driver
+            .agent(&[&ALWAYS[..], &interval, flags].concat())
+            .unwrap();
         let site = Self { driver, agent };
         // From here on energy is somebody's: the counters were read.
         site.after_ticks(1);
@@ -69,9 +77,7 @@ impl Site {
     }
 }
 
-const ALWAYS: [&str; 6] = [
-    "--interval",
-    "1s",
+const ALWAYS: [&str; 4] = [
     "--metrics",
     "node,pod,container,process",
     "--listen",

@@ -1,7 +1,7 @@
 //! Who pays for a GPU.
 
 use e2e::cgroups::{Cgroup, Shell};
-use e2e::nvml::{gpu, slice};
+use e2e::nvml::{FakeNvml, gpu, slice};
 use serde_json::json;
 
 use crate::site::{Parts, Site, named, nested, parts, pod, used_by};
@@ -145,7 +145,9 @@ fn slices_are_zones_inside_their_gpu_and_use_what_it_uses_to_the_microjoule() {
     cut["samples"] = json!(null);
     cut["percent"] = json!(null);
     cut["slices"] = slices([Some(&first), Some(&second), Some(&[])]);
-    let mut site = Site::new(&[cut], &["--usage", "accounting"]);
+    let driver = FakeNvml::new(&[cut]).unwrap();
+    let flags = ["--power", "nvml", "--usage", "accounting"];
+    let mut site = Site::every("3s", driver, &flags);
     let zones = ["gpu-0-mig-0", "gpu-0-mig-1", "gpu-0-mig-2"];
     let used = |text: &str| zones.map(|zone| nested(text, zone));
     site.after_ticks(2);

@@ -15,7 +15,7 @@ const TARGET: &str = "x86_64-unknown-linux-gnu";
 pub(crate) struct Programs {
     /// hxmlops-agent.
     pub(crate) agent: PathBuf,
-    /// agent/tests/ebpf.rs.
+    /// agent/tests/ebpf.
     pub(crate) tests: PathBuf,
     /// agent/examples/ebpf_usage.rs, which the tests run.
     pub(crate) example: PathBuf,

@@ -10,8 +10,9 @@ use nvml_wrapper::Nvml as Driver;
 use tracing::warn;
 
 use super::card::Card;
+use super::errors::{Asked, told};
 use super::zone_name;
-use crate::sensor::Sensor;
+use crate::sensor::{Sensor, SensorError};
 
 /// Looks for them until it is dropped.
 #[derive(Debug)]
@@ -28,7 +29,7 @@ struct Known {
     zones: HashMap<String, String>,
     /// Numbers that somebody looks at now; for as long as it hangs.
     asked: HashSet<u32>,
-    /// What was said to be left out.
+    /// What stood in the way of some.
     said: HashSet<String>,
 }
 
@@ -65,12 +66,21 @@ impl Newcomers {
 
 /// Looks at each number on a thread of its own, since a call may hang.
 fn look(known: &Arc<Mutex<Known>>, sender: &Sender<Card>) {
-    // Most machines have no GPU, and never will.
-    let Ok(driver) = Driver::init() else { return };
-    for number in 0..driver.device_count().unwrap_or_default() {
+    let counted = Driver::init().and_then(|driver| Ok((driver.device_count()?, driver)));
+    let (count, _driver) = match counted {
+        Ok(counted) => counted,
+        Err(error) => {
+            // Most machines have no GPU, and never will.
+            let error = told(Asked::Driver, &error);
+            if !matches!(error, SensorError::Absent(_)) {
+                lock(known).say_once(error.to_string());
+            }
+            return;
+        }
+    };
+    for number in 0..count {
         if !lock(known).asked.insert(number) {
-            let name = number.to_string();
-            lock(known).leave_out(&name, &"it does not answer");
+            lock(known).say_once(format!("GPU {number} does not answer"));
             continue;
         }
         let (own, sender) = (known.clone(), sender.clone());
@@ -86,16 +96,21 @@ fn look(known: &Arc<Mutex<Known>>, sender: &Sender<Card>) {
         if let Err(error) = started {
             let mut known = lock(known);
             known.asked.remove(&number);
-            known.leave_out(&number.to_string(), &error);
+            known.say_once(format!("GPU {number}: no thread: {error}"));
         }
     }
 }
 
 /// The GPU of this number, if it is new.
 fn look_at(number: u32, known: &Mutex<Known>) -> Option<Card> {
-    let driver = Driver::init().ok()?;
-    let uuid = driver.device_by_index(number).and_then(|gpu| gpu.uuid());
-    let uuid = uuid.ok()?;
+    let uuid = Driver::init().and_then(|driver| driver.device_by_index(number)?.uuid());
+    let uuid = match uuid {
+        Ok(uuid) => uuid,
+        Err(error) => {
+            lock(known).say_once(told(Asked::Gpu(&number), &error).to_string());
+            return None;
+        }
+    };
     let zone = lock(known).zone(&uuid, number)?;
     let found = Card::find(number, &zone);
     let mut known = lock(known);
@@ -103,7 +118,7 @@ fn look_at(number: u32, known: &Mutex<Known>) -> Option<Card> {
         Ok(card) if card.uuid() == uuid => return Some(card),
         // Numbers have changed meanwhile.
         Ok(_) => {}
-        Err(error) => known.leave_out(&uuid, &error),
+        Err(error) => known.say_once(error.to_string()),
     }
     known.zones.remove(&uuid);
     None
@@ -126,9 +141,10 @@ impl Known {
     }
 
     /// It is looked at again, and said once.
-    fn leave_out(&mut self, gpu: &str, why: &dyn std::fmt::Display) {
-        if self.said.insert(gpu.to_owned()) {
-            warn!("GPU {gpu} is left out until it can be read: {why}");
+    fn say_once(&mut self, what: String) {
+        if !self.said.contains(&what) {
+            warn!("looking for GPUs that come later: {what}");
+            self.said.insert(what);
         }
     }
 }

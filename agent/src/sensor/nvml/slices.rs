@@ -63,17 +63,20 @@ impl Shares {
         gpu: Reading,
         now: Option<&[Slice]>,
     ) -> Vec<Result<Reading, SensorError>> {
-        let parts = now.map(|now| self.share_out(gpu.counter_uj, now));
+        let Some(now) = now else {
+            let untold =
+                SensorError::Failed("the driver does not tell what slices there are".into());
+            return vec![Err(untold); self.slices.len()];
+        };
+        let parts = self.share_out(gpu.counter_uj, now);
         let read = |share: &mut Share| {
-            if let (Some(now), Some(parts)) = (now, &parts) {
-                let place = now
-                    .iter()
-                    .position(|slice| slice.number == Some(share.number));
-                let none = || SensorError::Absent(format!("slice {}", share.number));
-                let part = parts.get(place.ok_or_else(none)?);
-                let part_uj = part.map_or(0, |part| part.microjoules());
-                share.used_uj = share.used_uj.saturating_add(part_uj);
-            }
+            let place = now
+                .iter()
+                .position(|slice| slice.number == Some(share.number));
+            let none = || SensorError::Absent(format!("slice {}", share.number));
+            let part = parts.get(place.ok_or_else(none)?);
+            let part_uj = part.map_or(0, |part| part.microjoules());
+            share.used_uj = share.used_uj.saturating_add(part_uj);
             Ok(Reading {
                 counter_uj: share.used_uj,
                 ..gpu
@@ -204,7 +207,7 @@ mod tests {
         // A counter that began again tells nothing of the time before.
         check(8, Some(&unused), &[Some(600), Some(200), Some(400)]);
         // What there is cannot be told: that waits.
-        check(10, None, &[Some(600), Some(200), Some(400)]);
+        check(10, None, &[None; 3]);
         // One is gone, and one has come.
         let others = [
             slice(0, 3, Some(&[])),

@@ -93,7 +93,8 @@ pub fn offsets_in(bytes: &[u8]) -> Result<Offsets, String> {
 }
 
 /// A description in which nothing but the arguments of `sched_switch` has a name, at the number that the kernel's own
-/// gives it: all that aya looks up. Parsing the kernel's, aya takes ten megabytes, which the allocator keeps.
+/// gives it: all that aya looks up. Of the kernel's own, aya would make a copy type by type, and refuse kinds that it does not
+/// know.
 pub(super) fn with_switch_alone(id: u32) -> Vec<u8> {
     const HEADER_BYTES: u32 = 24;
     const RECORD_BYTES: u32 = 12;
