@@ -117,7 +117,6 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         });
     }
 
-    memory::give_back();
     let state = Loop {
         node,
         period: config.interval,

@@ -13,15 +13,3 @@ pub fn prepare() {
         libc::mallopt(libc::M_MMAP_THRESHOLD, 128 << 10);
     }
 }
-
-/// Gives freed memory back to the system.
-pub fn give_back() {
-    #[cfg(target_env = "gnu")]
-    #[allow(
-        unsafe_code,
-        reason = "glibc's malloc_trim takes no pointer and is safe at any time"
-    )]
-    unsafe {
-        libc::malloc_trim(0);
-    }
-}
