@@ -239,13 +239,14 @@ proptest! {
     ) {
         let before = 1 + before.index(range as usize - 1) as u64;
         let after = after.index(before as usize) as u64;
-        let elapsed_ns = (longest_interval(range).as_nanos() as f64 * length) as u64;
+        let longest_ns = longest_interval(range).as_nanos() as u64;
+        let elapsed_ns = (longest_ns as f64 * length) as u64;
         let mut sampler = Sampler::default();
         sampler.sample(&Ok(reading(before, 0)), Some(range));
         let sample = sampler.sample(&Ok(reading(after, elapsed_ns)), Some(range));
         let across = range - before + after;
         let may_have_wrapped = u128::from(across) <= plausible_uj(elapsed_ns, Some(range))
-            && length <= 1.0;
+            && elapsed_ns <= longest_ns;
         if may_have_wrapped {
             prop_assert_eq!((sample.outcome, sample.energy.microjoules()), (Outcome::Wrapped, across));
         } else {
