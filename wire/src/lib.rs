@@ -1,6 +1,7 @@
-//! What crosses the network between agents and the aggregator: the batch, its ids and its units.
+//! What agents and the aggregator must understand alike: the batch, its ids and its units, and by which labels a pod
+//! belongs to a run and a stage.
 //!
-//! Owns the protobuf messages, their encoding and the rules that every batch must keep. Does no I/O and
+//! Owns the protobuf messages, their encoding, the rules that every batch must keep, and those of stages. Does no I/O and
 //! knows nothing of sensors, stores or carbon.
 
 mod codec;
@@ -8,6 +9,7 @@ mod count;
 mod energy;
 pub mod exec_group;
 pub mod limits;
+pub mod stage;
 mod stream_id;
 mod validate;
 
