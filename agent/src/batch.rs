@@ -23,26 +23,31 @@ const SHORT_ID: usize = 12;
 pub fn measured(zones: &[ZoneState], record: &Record, end: Moment) -> Measured {
     let workloads = record.parties.workloads();
     Measured {
-        workloads: workloads.iter().map(|workload| named(workload)).collect(),
+        workloads: workloads.iter().map(|workload| told(workload)).collect(),
         zones: zones.iter().map(zone).collect(),
         interval: interval(record, workloads),
         end: standing(zones, end),
+        renames: record.names.clone(),
     }
 }
 
 /// A workload with what names it and no more. Of a container's id the first twelve digits do, as everybody cuts it;
-/// where the container's name is known, none: random digits cannot be packed, and would be most of a batch.
-fn named(workload: &Workload) -> Workload {
-    let mut named = workload.clone();
-    if named.kind() == WorkloadKind::Container {
-        let digits = if named.container.is_empty() {
-            SHORT_ID
-        } else {
-            0
-        };
-        named.container_id = named.container_id.chars().take(digits).collect();
+/// where all names are known, there are no ids: random digits cannot be packed, and would be most of a batch.
+#[must_use]
+pub fn told(workload: &Workload) -> Workload {
+    let mut told = workload.clone();
+    if told.kind() != WorkloadKind::Container {
+        return told;
     }
-    named
+    let is_pods_own = told.container_id.is_empty();
+    if !told.container.is_empty() || (is_pods_own && !told.pod.is_empty()) {
+        told.container_id.clear();
+        if !told.pod.is_empty() {
+            told.pod_uid.clear();
+        }
+    }
+    told.container_id.truncate(SHORT_ID);
+    told
 }
 
 /// How the counters stand, as far as was told of them.
@@ -91,6 +96,7 @@ pub fn gap(zones: &mut [ZoneState], earlier: &Standing, now: Moment) -> Option<M
         zones: zones.iter().map(zone).collect(),
         interval,
         end: standing(zones, now),
+        renames: Vec::new(),
     };
     let energy = gap.energy();
     info!("{seconds} s since an earlier agent's last interval: {energy} are the system's and idle");
@@ -343,18 +349,18 @@ mod tests {
 
     #[test]
     fn a_container_is_told_by_its_name_or_by_twelve_digits() {
-        let told = |kind: WorkloadKind, container: &str| {
+        let told_of = |kind: WorkloadKind, container: &str| {
             let workload = Workload {
                 kind: kind.into(),
                 container: container.to_owned(),
                 container_id: "0123456789abcdef".repeat(4),
                 ..Workload::default()
             };
-            named(&workload).container_id
+            told(&workload).container_id
         };
-        assert_eq!(told(WorkloadKind::Container, ""), "0123456789ab");
-        assert_eq!(told(WorkloadKind::Container, "main"), "");
-        assert_eq!(told(WorkloadKind::Exec, "").len(), 64);
+        assert_eq!(told_of(WorkloadKind::Container, ""), "0123456789ab");
+        assert_eq!(told_of(WorkloadKind::Container, "main"), "");
+        assert_eq!(told_of(WorkloadKind::Exec, "").len(), 64);
     }
 
     #[test]

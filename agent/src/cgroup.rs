@@ -42,7 +42,8 @@ pub enum Owner {
 }
 
 /// The owner of the cgroup at `path`; `None` where it belongs to no workload. What is nearest to the root
-/// decides between containers and virtual machines (a container's own sub-cgroups and containers within it are its own), and
+/// decides between containers and virtual machines (a container's own sub-cgroups and containers within it are its own; but
+/// pods within a container of an engine are their own, since that is a node of Kubernetes), and
 /// an exec group, or else a Slurm step, decides over the container that it runs in or holds.
 #[must_use]
 pub fn owner(path: &str) -> Option<Owner> {
@@ -53,21 +54,31 @@ pub fn owner(path: &str) -> Option<Owner> {
         return Some(Owner::Slurm(step));
     }
     let mut pod_uid = None;
+    let mut outer = None;
     let mut around = "";
     for part in path.split('/').filter(|part| !part.is_empty()) {
-        if let Some(name) = vm::name_in_path(around, part).filter(|_| pod_uid.is_none()) {
+        let is_first = pod_uid.is_none() && outer.is_none();
+        if let Some(name) = vm::name_in_path(around, part).filter(|_| is_first) {
             return Some(Owner::Vm { name });
         }
         around = part;
-        if let Some(container_id) = container_id(part) {
-            return Some(Owner::Container {
-                pod_uid,
-                container_id,
-            });
+        // A container's scope under the pod's slice, as one element: containerd, told the other driver's form.
+        let mut names = part.split(':');
+        let (slice, scope) = (names.next(), names.next_back());
+        pod_uid = pod_uid.or_else(|| slice.and_then(self::pod_uid));
+        let container_id = container_id(scope.unwrap_or(part));
+        let container = |container_id| Owner::Container {
+            pod_uid: pod_uid.clone(),
+            container_id,
+        };
+        match container_id.map(container) {
+            Some(container) if pod_uid.is_some() => return Some(container),
+            // It may be a node of Kubernetes in an engine's container.
+            Some(container) => outer = outer.or(Some(container)),
+            None => {}
         }
-        pod_uid = pod_uid.or_else(|| self::pod_uid(part));
     }
-    pod_uid.map(|pod_uid| Owner::Pod { pod_uid })
+    pod_uid.map(|pod_uid| Owner::Pod { pod_uid }).or(outer)
 }
 
 /// The owner of the cgroup at `path` where no cgroup around it has the same one; `None` also of a container's
@@ -78,21 +89,19 @@ pub fn owner_of_topmost(path: &str) -> Option<Owner> {
     owner(path).filter(|owner| around.as_ref() != Some(owner))
 }
 
-/// `ID`, or `RUNTIME-ID.scope` (docker-, cri-containerd-, crio-, libpod-...).
+/// `ID`, `RUNTIME-ID` or `RUNTIME-ID.scope` (docker-, cri-containerd-, crio-, libpod-...).
 fn container_id(part: &str) -> Option<String> {
-    let id = match part.strip_suffix(".scope") {
-        Some(scope) => scope.rsplit_once('-').map_or(scope, |(_, id)| id),
-        None => part,
-    };
+    let name = part.strip_suffix(".scope").unwrap_or(part);
+    let id = name.rsplit_once('-').map_or(name, |(_, id)| id);
     let is_conmon = part.contains("conmon-");
     (is_hex(id, 64) && !is_conmon).then(|| id.to_owned())
 }
 
-/// `podUID` or `kubepods-burstable-podUID.slice`, where the systemd driver writes `_` for `-`.
+/// `podUID` or `kubepods-burstable-podUID.slice`, where the systemd driver writes `_` for `-` and the slices around before it.
 fn pod_uid(part: &str) -> Option<String> {
     let name = part.strip_suffix(".slice").unwrap_or(part);
     let (before, uid) = name.rsplit_once("pod")?;
-    let known_prefix = before.is_empty() || before.starts_with("kubepods-");
+    let known_prefix = before.is_empty() || before.contains("kubepods-");
     let uid = uid.replace('_', "-");
     let is_uuid = uid.len() == 36 && is_hex(&uid.replace('-', ""), 32);
     // A static pod's uid is the hash of its manifest.
@@ -110,58 +119,31 @@ mod tests {
     const ID: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
     const UID: &str = "6a2f3c1e-0b1d-4c52-9a51-2f8f0d3b7a11";
 
-    fn container(pod_uid: Option<&str>) -> Option<Owner> {
-        Some(Owner::Container {
-            pod_uid: pod_uid.map(str::to_owned),
-            container_id: ID.to_owned(),
-        })
-    }
+    /// Paths of runtimes, drivers and distributions, and whose each is.
+    const PATHS: &str = include_str!("../fixtures/cgroup/paths.tsv");
 
     #[test]
-    fn paths_of_containers() {
-        let escaped = UID.replace('-', "_");
-        let systemd = format!(
-            "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod{escaped}.slice"
-        );
-        let table = [
-            (
-                format!("{systemd}/cri-containerd-{ID}.scope"),
-                container(Some(UID)),
-            ),
-            (
-                format!("{systemd}/crio-{ID}.scope/container"),
-                container(Some(UID)),
-            ),
-            (
-                format!("/kubepods.slice/kubepods-pod{escaped}.slice/docker-{ID}.scope"),
-                container(Some(UID)),
-            ),
-            (
-                format!("/kubepods/besteffort/pod{UID}/{ID}"),
-                container(Some(UID)),
-            ),
-            (
-                format!("/kubepods/pod{UID}/{ID}/nested/{ID}"),
-                container(Some(UID)),
-            ),
-            (format!("/docker/{ID}"), container(None)),
-            (format!("/system.slice/docker-{ID}.scope"), container(None)),
-            (format!("/machine.slice/libpod-{ID}.scope"), container(None)),
-            (format!("/machine.slice/libpod-conmon-{ID}.scope"), None),
-            (
-                systemd.clone(),
-                Some(Owner::Pod {
-                    pod_uid: UID.to_owned(),
+    fn every_runtime_s_paths() {
+        let rows = PATHS.lines().filter(|line| !line.starts_with('#'));
+        let mut count = 0;
+        for row in rows {
+            let columns: Vec<&str> = row.split('\t').collect();
+            let [who, path, pod_uid, container_id] = columns[..] else {
+                panic!("four columns: {row}");
+            };
+            let some = |text: &str| (text != "-").then(|| text.to_owned());
+            let expected = match (some(pod_uid), some(container_id)) {
+                (pod_uid, Some(container_id)) => Some(Owner::Container {
+                    pod_uid,
+                    container_id,
                 }),
-            ),
-            ("/system.slice/sshd.service".to_owned(), None),
-            ("/kubepods.slice".to_owned(), None),
-            ("/".to_owned(), None),
-            (String::new(), None),
-        ];
-        for (path, expected) in table {
-            assert_eq!(owner(&path), expected, "{path}");
+                (Some(pod_uid), None) => Some(Owner::Pod { pod_uid }),
+                (None, None) => None,
+            };
+            assert_eq!(owner(path), expected, "{who}: {path}");
+            count += 1;
         }
+        assert!(count > 40, "{count} rows");
     }
 
     #[test]
@@ -184,14 +166,5 @@ mod tests {
         }
         assert_eq!(owner_of_topmost("/system.slice"), None);
         assert_eq!(owner_of_topmost(""), None);
-    }
-
-    #[test]
-    fn a_static_pod_has_a_hash_for_its_uid() {
-        let hash = "0123456789abcdef0123456789abcdef";
-        let expected = Some(Owner::Pod {
-            pod_uid: hash.to_owned(),
-        });
-        assert_eq!(owner(&format!("/kubepods/burstable/pod{hash}")), expected);
     }
 }

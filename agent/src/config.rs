@@ -8,16 +8,20 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::{Parser, ValueEnum};
+use wire::stage::Rules;
 
+use crate::kube;
 use crate::sensor::{Source, Surroundings, redfish};
 use crate::uplink::Access;
 
+use self::kubernetes::{SERVICE_ACCOUNT_CA, SERVICE_ACCOUNT_TOKEN};
 use self::values::{
     PowerArg, check_name, parse_duration, parse_idle_watts, parse_listen, parse_size,
     power_sources, power_values,
 };
 
 pub mod file;
+mod kubernetes;
 mod values;
 
 /// Room for some of the largest batches.
@@ -134,6 +138,21 @@ pub struct Args {
     /// told as lost
     #[arg(long, env = "HXMLOPS_AGENT_SPOOL_MAX_BYTES", value_name = "SIZE", default_value = "256MiB", value_parser = parse_size)]
     spool_max_bytes: u64,
+    /// Who tells of pods' names and labels
+    #[arg(long, env = "HXMLOPS_AGENT_KUBE", value_enum, default_value_t = KubeArg::Auto)]
+    kube: KubeArg,
+    /// How to reach the API server from outside of the cluster [default: this pod's service account]
+    #[arg(long, env = "HXMLOPS_AGENT_KUBECONFIG", value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+    /// The kubelet, for --kube kubelet [default: https://$NODE_IP:10250]
+    #[arg(long, env = "HXMLOPS_AGENT_KUBELET_URL", value_name = "URL")]
+    kubelet_url: Option<reqwest::Url>,
+    /// Certificates (PEM) of the authorities that may vouch for the kubelet
+    #[arg(long, env = "HXMLOPS_AGENT_KUBELET_CA_FILE", value_name = "FILE", default_value = SERVICE_ACCOUNT_CA)]
+    kubelet_ca_file: PathBuf,
+    /// File with the token that the kubelet lets the agent in with
+    #[arg(long, env = "HXMLOPS_AGENT_KUBELET_TOKEN_FILE", value_name = "FILE", default_value = SERVICE_ACCOUNT_TOKEN)]
+    kubelet_token_file: PathBuf,
     /// Levels that /metrics exports, with commas
     #[arg(
         long,
@@ -169,6 +188,19 @@ pub struct Args {
     /// The same keys in a YAML file
     #[arg(long, env = "HXMLOPS_AGENT_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
+}
+
+/// Who tells of pods.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum KubeArg {
+    /// The API server where there is a service account or a --kubeconfig, else nobody
+    Auto,
+    /// Nobody: pods go by their uids
+    Off,
+    /// The API server: one watch of this node's pods
+    Api,
+    /// This node's kubelet, asked when a pod is not known
+    Kubelet,
 }
 
 /// Who counts CPU time.
@@ -235,6 +267,10 @@ pub struct Config {
     pub spool_dir: Option<PathBuf>,
     /// Most bytes of batches that wait there.
     pub spool_max_bytes: u64,
+    /// Who tells of pods; `None`: nobody.
+    pub kube: Option<kube::Access>,
+    /// By what pods are placed in runs and stages.
+    pub stage_rules: Rules,
     /// Levels of /metrics.
     pub metrics: Vec<Level>,
     /// Tools whose metrics are exported as well.
@@ -256,11 +292,18 @@ impl Config {
     pub fn from_environment() -> anyhow::Result<Self> {
         let arguments: Vec<OsString> = std::env::args_os().collect();
         let config_file = Args::parse_from(&arguments).config;
-        let arguments = match config_file {
-            Some(path) => file::merge(&arguments, &path)?,
-            None => arguments,
+        let file = match config_file {
+            Some(path) => file::read(&arguments, &path)?,
+            None => file::Merged {
+                arguments,
+                stage_rules: Rules::built_in(),
+            },
         };
-        Self::check(Args::parse_from(arguments))
+        let config = Self::check(Args::parse_from(file.arguments))?;
+        Ok(Self {
+            stage_rules: file.stage_rules,
+            ..config
+        })
     }
 
     /// Where power sources look.
@@ -281,6 +324,7 @@ impl Config {
     pub fn check(args: Args) -> anyhow::Result<Self> {
         let aggregator = aggregator(&args)?;
         let redfish = redfish_access(&args)?;
+        let kube = kubernetes::access(&args)?;
         let node_name = args
             .node_name
             .or_else(|| std::env::var("NODE_NAME").ok())
@@ -334,6 +378,8 @@ impl Config {
             idle_watts: args.idle_watts,
             spool_dir: args.spool_dir.or_else(state_directory),
             spool_max_bytes: args.spool_max_bytes,
+            kube,
+            stage_rules: Rules::built_in(),
             metrics: args.metrics,
             compat: args.compat,
             metrics_linger: args.metrics_linger,

@@ -23,6 +23,7 @@ pub struct Health {
     started_ns: u64,
     last_tick_ns: AtomicU64,
     uplink_has_died: AtomicBool,
+    follower_has_died: AtomicBool,
     spool: Option<Arc<Spool>>,
     /// Longer than this without a measured interval: something hangs.
     patience: Duration,
@@ -37,6 +38,7 @@ impl Health {
             started_ns: boottime_ns(),
             last_tick_ns: AtomicU64::new(0),
             uplink_has_died: AtomicBool::new(false),
+            follower_has_died: AtomicBool::new(false),
             spool,
             patience,
         }
@@ -50,6 +52,11 @@ impl Health {
     /// Nothing will be delivered any more.
     pub fn uplink_has_died(&self) {
         self.uplink_has_died.store(true, Relaxed);
+    }
+
+    /// No pod will get a name any more.
+    pub fn follower_has_died(&self) {
+        self.follower_has_died.store(true, Relaxed);
     }
 
     /// Does its work in full; else, why not.
@@ -73,6 +80,9 @@ impl Health {
         }
         if self.uplink_has_died.load(Relaxed) {
             return Err("what delivers batches has died");
+        }
+        if self.follower_has_died.load(Relaxed) {
+            return Err("what asks Kubernetes for pods has died");
         }
         Ok(())
     }

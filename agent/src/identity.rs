@@ -1,6 +1,7 @@
 //! Whose CPU time it is: from a cgroup, or a process, to a workload.
 
 mod devices;
+mod naming;
 
 use std::collections::HashSet;
 use std::fs;
@@ -10,12 +11,16 @@ use std::sync::Arc;
 use wire::v1::{Workload, WorkloadKind};
 
 use self::devices::Known;
+use self::naming::Naming;
 use crate::cgroup::hierarchy::Hierarchy;
 use crate::cgroup::watch::{CgroupWatch, Counts, Lookup, Names};
 use crate::cgroup::{Owner, owner};
 use crate::exec_tree::ExecTrees;
+use crate::kube::{Directory, Kube, Who};
 use crate::machines::Machines;
 use crate::parties::Parties;
+use crate::sensor::boottime_ns;
+use crate::spool::Named;
 use crate::usage::{CgroupRef, UsageInterval, UsageRow};
 
 /// The workflow of all Slurm jobs; the job is its run, the step its stage.
@@ -30,6 +35,8 @@ pub struct Identities {
     machines: Machines,
     unresolved: Unresolved,
     device_users: Known,
+    kube: Option<Arc<Kube>>,
+    naming: Naming,
 }
 
 /// What could not be named and went to `system`, since start.
@@ -63,7 +70,20 @@ impl Identities {
             cgroups,
             unresolved: Unresolved::default(),
             device_users: Known::default(),
+            kube: None,
+            naming: Naming::default(),
         }
+    }
+
+    /// Names pods from now on, as `kube` has them.
+    pub fn name_pods(&mut self, kube: Arc<Kube>) {
+        self.kube = Some(kube);
+    }
+
+    /// Where pods' names come from.
+    #[must_use]
+    pub fn kube(&self) -> Option<&Arc<Kube>> {
+        self.kube.as_ref()
     }
 
     /// What went to `system` for want of a name.
@@ -88,7 +108,37 @@ impl Identities {
             .into_iter()
             .chain(supervised)
             .chain(self.machines.owners());
+        let mut pods = self.kube.as_ref().map(|kube| kube.pods.lock());
+        let workload = |owner| workload(owner, pods.as_deref_mut());
         owners.map(workload).collect()
+    }
+
+    /// Names for what was told without one, now that they are known, at the end of an interval.
+    pub fn take_names(&mut self, parties: &Parties) -> Vec<Named> {
+        let Some(kube) = &self.kube else {
+            return Vec::new();
+        };
+        let now_ns = boottime_ns();
+        self.naming.note(parties, now_ns);
+        let mut pods = kube.pods.lock();
+        let names = self.naming.take(&mut pods, now_ns);
+        let owners = self.cgroups.owners();
+        let uids: HashSet<&str> = owners.iter().filter_map(pod_uid).collect();
+        pods.forget(now_ns, |uid| uids.contains(uid));
+        if self.naming.waits() {
+            kube.wanted.notify_one();
+        }
+        names
+    }
+
+    /// Adds containers that are there with a CPU request, though they sleep: they bear idle energy by what is reserved.
+    fn add_reserved(&self, pods: &mut Directory, parties: &mut Parties) {
+        for owner in self.cgroups.owners() {
+            let workload = workload(owner, Some(pods));
+            if workload.cpu_request_millis > 0 {
+                parties.add_present(workload);
+            }
+        }
     }
 
     /// Adds up the rows by the workload that they belong to.
@@ -97,6 +147,7 @@ impl Identities {
         self.machines.refresh(&usage.rows);
         let mut unresolved = self.unresolved;
         let mut names = self.cgroups.names();
+        let mut pods = self.kube.as_ref().map(|kube| kube.pods.lock());
         let mut parties = Parties::new(usage.by_package);
         for row in &usage.rows {
             let owner = match self.find(row, &mut names) {
@@ -108,12 +159,17 @@ impl Identities {
                     None
                 }
             };
-            parties.add(row, owner.map(workload));
+            let workload = owner.map(|owner| workload(owner, pods.as_deref_mut()));
+            parties.add(row, workload);
         }
         for time in &usage.packages {
             parties.add_lost(time.package, time.lost_ns);
         }
         drop(names);
+        if let Some(pods) = &mut pods {
+            self.add_reserved(pods, &mut parties);
+        }
+        drop(pods);
         self.unresolved = unresolved;
         parties
     }
@@ -170,7 +226,37 @@ fn choose(by_unified: Lookup, by_v1: Lookup) -> Found {
     }
 }
 
-fn workload(owner: Owner) -> Arc<Workload> {
+/// The pod that an owner is of, where its cgroup tells.
+fn pod_uid(owner: &Owner) -> Option<&str> {
+    match owner {
+        Owner::Container { pod_uid, .. } => pod_uid.as_deref(),
+        Owner::Pod { pod_uid } => Some(pod_uid),
+        _ => None,
+    }
+}
+
+/// Who Kubernetes says that it is.
+fn by_name(owner: &Owner, pods: &mut Directory) -> Option<Workload> {
+    let container_id = match owner {
+        Owner::Container { container_id, .. } => container_id,
+        Owner::Pod { .. } => "",
+        _ => return None,
+    };
+    let uid = pod_uid(owner);
+    match pods.who(uid, container_id, boottime_ns()) {
+        Who::Named(workload) | Who::InPod(workload) => Some(Workload {
+            // As its cgroup has it, also where the API's object has another.
+            pod_uid: uid.map_or(workload.pod_uid, str::to_owned),
+            ..workload
+        }),
+        Who::Unknown => None,
+    }
+}
+
+fn workload(owner: Owner, pods: Option<&mut Directory>) -> Arc<Workload> {
+    if let Some(named) = pods.and_then(|pods| by_name(&owner, pods)) {
+        return Arc::new(named);
+    }
     let workload = match owner {
         Owner::Container {
             pod_uid,

@@ -17,6 +17,7 @@ pub mod fit;
 pub mod http;
 pub mod identity;
 pub mod idle;
+pub mod kube;
 pub mod machines;
 pub mod memory;
 pub mod metrics;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use agent::clock::{Clock, Moment};
 use agent::config::Config;
 use agent::http::{Bounded, Health, router};
+use agent::kube::{self, Follower, Kube};
 use agent::metrics::Metrics;
 use agent::node::Node;
 use agent::run::Loop;
@@ -45,7 +46,9 @@ fn start() -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::from(2));
         }
     };
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    // What the client says of each failure, we say once.
+    let default = || EnvFilter::new("info,kube_runtime=off,kube_client=off");
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| default());
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
@@ -70,11 +73,18 @@ fn start() -> anyhow::Result<ExitCode> {
 async fn serve(config: Config) -> anyhow::Result<()> {
     let shutdown = stop_signal()?;
     let _lock = config.spool_dir.as_deref().map(Lock::take).transpose()?;
+    let (kube, follower) = begin_kube(&config).await?;
+    // Names are there before the first interval is. It ends with the process: it holds nothing.
+    let follower = follower.map(tokio::spawn);
     let looked_for = config.clone();
     let mut node = tokio::select! {
         found = tokio::task::spawn_blocking(move || Node::find(&looked_for)) => found??,
         () = shutdown.cancelled() => return Ok(()),
     };
+    if let Some(kube) = kube {
+        info!("names of pods from {}", kube.way.name());
+        node.identities.name_pods(kube);
+    }
     let kept = IdleFile::open(&config, &mut node.zones)?;
     let listener = match config.listen {
         Some(address) => Some(
@@ -103,6 +113,15 @@ async fn serve(config: Config) -> anyhow::Result<()> {
             axum::serve(Bounded::new(listener), app)
                 .with_graceful_shutdown(stop.cancelled_owned())
                 .await
+        });
+    }
+    if let Some(follower) = follower {
+        let health = health.clone();
+        tokio::spawn(async move {
+            if let Err(died) = follower.await {
+                error!("what asks Kubernetes for pods has died, please report this: {died}");
+                health.follower_has_died();
+            }
         });
     }
     if let Some(uplink) = uplink {
@@ -137,6 +156,16 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         let _ = tokio::time::timeout(Duration::from_secs(1), tasks.wait()).await;
     }
     ended
+}
+
+/// Where pods have names: what is known of them, and what follows them.
+async fn begin_kube(config: &Config) -> anyhow::Result<(Option<Arc<Kube>>, Option<Follower>)> {
+    let Some(access) = &config.kube else {
+        return Ok((None, None));
+    };
+    let kube = Kube::new(access.way(), config.stage_rules.clone());
+    let follower = kube::follower(access, config.node_name.clone(), kube.clone()).await?;
+    Ok((Some(kube), Some(follower)))
 }
 
 /// Where there is an aggregator: opens the spool, goes on from where an earlier agent of this boot has left it, and

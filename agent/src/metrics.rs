@@ -21,7 +21,9 @@ mod books;
 mod cgroups;
 mod delivery;
 mod families;
+mod held;
 mod kepler;
+mod kube;
 mod learned;
 mod processes;
 mod table;
@@ -257,6 +259,9 @@ impl Metrics {
             ),
         ];
         families.extend(cgroups::families(books.unresolved, books.cgroup_watch));
+        let held_joules = books.held_joules();
+        let of_kube = books.kube.iter();
+        families.extend(of_kube.flat_map(|kube| kube::families(kube, held_joules)));
         families.extend(
             self.uplink
                 .as_deref()

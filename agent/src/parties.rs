@@ -88,6 +88,11 @@ impl Parties {
         });
     }
 
+    /// Adds a workload that is there, whether it used anything or not.
+    pub fn add_present(&mut self, workload: Arc<Workload>) {
+        self.position(workload);
+    }
+
     /// Adds CPU time on a package that nobody could be found for to the system.
     pub fn add_lost(&mut self, package: u16, cpu_ns: u64) {
         if cpu_ns > 0 {

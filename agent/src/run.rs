@@ -18,7 +18,7 @@ use crate::metrics::Metrics;
 use crate::node::{Node, ZoneState};
 use crate::parties::Parties;
 use crate::sample::Sample;
-use crate::spool::Spool;
+use crate::spool::{Named, Spool};
 use crate::state::IdleFile;
 use crate::usage::UsageInterval;
 
@@ -31,6 +31,8 @@ pub struct Record {
     pub duration_ns: u64,
     /// Who ran.
     pub parties: Parties,
+    /// Names of who ran, now or before, and was told without one.
+    pub names: Vec<Named>,
     /// In the order of the node's zones.
     pub zones: Vec<ZoneRecord>,
 }
@@ -69,8 +71,10 @@ pub fn measure(node: &mut Node, start: Moment, end: Moment) -> Record {
     let mut parties = node.identities.group(&usage);
     let activities = node.zones.iter().map(|state| &state.activity);
     node.identities.add_devices(activities, &mut parties);
+    let names = node.identities.take_names(&parties);
     // 4. Each zone's energy, split among them.
-    settle(&mut node.zones, &samples, &usage, parties, start, end)
+    let record = settle(&mut node.zones, &samples, &usage, parties, start, end);
+    Record { names, ..record }
 }
 
 /// Splits the energy of each zone's sample. Pure.
@@ -105,6 +109,7 @@ fn settle(
             .map(split)
             .collect(),
         parties,
+        names: Vec::new(),
     }
 }
 

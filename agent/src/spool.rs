@@ -42,7 +42,7 @@ mod recover;
 mod sealed;
 mod store;
 
-pub use self::entry::{Counter, Measured, Origin, Standing};
+pub use self::entry::{Counter, Measured, Named, Origin, Standing};
 pub use self::lock::Lock;
 pub use self::sealed::Key;
 pub use self::store::{Counts, Limits, Outgoing};

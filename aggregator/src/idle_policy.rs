@@ -21,15 +21,38 @@ pub struct IdleSplit {
 type Weights = fn(&Cell) -> (Vec<u64>, u64);
 
 /// Every policy with its weights; all 0: the idle energy stays unshared.
-const POLICIES: [(IdlePolicy, Weights); 3] = [
+const POLICIES: [(IdlePolicy, Weights); 4] = [
     (IdlePolicy::None, |cell| (vec![0; cell.shares.len()], 0)),
     (IdlePolicy::Usage, usage),
-    (IdlePolicy::Equal, |cell| (vec![1; cell.shares.len()], 0)),
+    (IdlePolicy::Request, request),
+    (IdlePolicy::Equal, equal),
 ];
+
+fn is_gpu(cell: &Cell) -> bool {
+    cell.zone.starts_with("gpu-")
+}
+
+/// What is not reserved for anybody weighs nothing: who has reserved pays for all.
+fn request(cell: &Cell) -> (Vec<u64>, u64) {
+    if is_gpu(cell) {
+        return usage(cell);
+    }
+    let requests = cell.shares.iter().map(|share| share.request_us);
+    (requests.collect(), 0)
+}
+
+/// A workload that was there with a CPU request, and no more, did not run.
+fn equal(cell: &Cell) -> (Vec<u64>, u64) {
+    let weight = |share: &Share| {
+        let slept = share.usage_ns == 0 && share.active == Energy::ZERO && share.request_us > 0;
+        u64::from(!slept)
+    };
+    (cell.shares.iter().map(weight).collect(), 0)
+}
 
 /// By CPU time; of a GPU, whose use that does not tell, by its active energy.
 fn usage(cell: &Cell) -> (Vec<u64>, u64) {
-    let is_gpu = cell.zone.starts_with("gpu-");
+    let is_gpu = is_gpu(cell);
     let weight = |share: &Share| {
         if is_gpu {
             share.active.microjoules()
@@ -85,6 +108,7 @@ mod tests {
             workload,
             active: Energy::ZERO,
             usage_ns,
+            request_us: 0,
         };
         Cell {
             start: Timestamp::UNIX_EPOCH,
@@ -128,8 +152,26 @@ mod tests {
         check(IdlePolicy::Usage, &[5, 5], 10, (&[25, 25], 50, 0));
         check(IdlePolicy::Usage, &[], 10, (&[], 100, 0));
         check(IdlePolicy::Usage, &[0, 0], 0, (&[0, 0], 0, 100));
+        check(IdlePolicy::Request, &[5, 5], 10, (&[0, 0], 0, 100));
         check(IdlePolicy::Equal, &[5, 0, 9], 10, (&[34, 33, 33], 0, 0));
         check(IdlePolicy::Equal, &[], 10, (&[], 0, 100));
+    }
+
+    #[test]
+    fn who_has_reserved_pays_whether_it_ran_or_not() {
+        let mut cell = cell(100, &[0, 9_000, 5], 70);
+        cell.shares[0].request_us = 3_000;
+        cell.shares[1].request_us = 1_000;
+        let shares = |cell: &Cell, policy| {
+            let split = share_idle(cell, policy);
+            let shares = split.shares.iter().map(|share| share.microjoules());
+            (shares.collect::<Vec<u64>>(), split.system.microjoules())
+        };
+        assert_eq!(shares(&cell, IdlePolicy::Request), (vec![75, 25, 0], 0));
+        assert_eq!(shares(&cell, IdlePolicy::Equal), (vec![0, 50, 50], 0));
+        cell.zone = "gpu-0".to_owned();
+        cell.shares[2].active = Energy::from_microjoules(5);
+        assert_eq!(shares(&cell, IdlePolicy::Request), (vec![0, 0, 100], 0));
     }
 
     #[test]
@@ -157,7 +199,7 @@ mod tests {
             idle in any::<u64>(),
             usage_ns in prop::collection::vec(any::<u64>(), 0..12),
             system_ns in any::<u64>(),
-            policy in 0_usize..3,
+            policy in 0_usize..4,
         ) {
             let policy = IdlePolicy::value_variants()[policy];
             let split = share_idle(&cell(idle, &usage_ns, system_ns), policy);
@@ -173,7 +215,7 @@ mod tests {
             system in 0..MOST,
             shares in prop::collection::vec((0..MOST, any::<u64>(), 0..3_usize, 0..3_usize), 0..12),
             system_ns in any::<u64>(),
-            policy in 0_usize..3,
+            policy in 0_usize..4,
         ) {
             let policy = IdlePolicy::value_variants()[policy];
             let usage_ns: Vec<u64> = shares.iter().map(|share| share.1).collect();

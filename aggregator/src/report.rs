@@ -30,6 +30,8 @@ pub enum IdlePolicy {
     /// By CPU time, the system's own included as one party.
     #[default]
     Usage,
+    /// By the CPU that Kubernetes reserved for them, whether they used it or not; of a GPU as `usage`.
+    Request,
     /// Alike among the workloads that ran.
     Equal,
 }
@@ -41,6 +43,7 @@ impl IdlePolicy {
         match self {
             Self::None => "none",
             Self::Usage => "usage",
+            Self::Request => "request",
             Self::Equal => "equal",
         }
     }

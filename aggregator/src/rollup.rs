@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use wire::is_unnamed;
 use wire::limits::MAX_UJ_PER_NS;
 use wire::v1::{Batch, Interval, Loss, Outcome, Workload, ZoneSample};
 
@@ -74,9 +75,11 @@ pub struct ShareMinute {
     pub active_uj: u64,
     /// CPU time.
     pub usage_ns: u64,
+    /// CPU time that was reserved for it: its CPU request times its time, in microseconds.
+    pub request_us: u64,
 }
 
-/// What one stage of one run did in the batch.
+/// What one stage of one run, or one workload, did in the batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StageSpan {
     /// Start of its first interval, in milliseconds since 1970.
@@ -85,6 +88,18 @@ pub struct StageSpan {
     pub end_ms: i64,
     /// Active energy over all zones.
     pub active_uj: u64,
+}
+
+impl StageSpan {
+    fn add_to(self, spans: &mut BTreeMap<usize, Self>, key: usize) -> Result<(), Unfit> {
+        let span = spans.entry(key).or_insert(Self {
+            active_uj: 0,
+            ..self
+        });
+        span.start_ms = span.start_ms.min(self.start_ms);
+        span.end_ms = span.end_ms.max(self.end_ms);
+        add(&mut span.active_uj, self.active_uj)
+    }
 }
 
 /// Names a stage within a cluster; any part may be empty.
@@ -124,6 +139,8 @@ pub struct Rollup {
     pub shares: BTreeMap<(i64, usize, usize), ShareMinute>,
     /// One for each [`StageKey`], by the first of the batch's workloads that has it.
     pub stages: BTreeMap<usize, StageSpan>,
+    /// One for each workload whose name may follow, by its index.
+    pub unnamed: BTreeMap<usize, StageSpan>,
 }
 
 /// Sums up a batch that [`wire::validate`] has found valid.
@@ -134,19 +151,20 @@ pub fn rollup(batch: &Batch) -> Result<Rollup, Unfit> {
     check(batch)?;
     let mut rollup = Rollup::default();
     let stages = stages(batch);
+    let unnamed: Vec<bool> = batch.workloads.iter().map(is_unnamed).collect();
     for interval in &batch.intervals {
         for sample in &interval.zones {
             let nested = !batch.zones[sample.zone as usize].parent.is_empty();
             for piece in pieces(interval.start_unix_ms, interval.duration_ns) {
                 match (is_known(sample), nested) {
                     (true, true) => rollup.add_nested(sample, &piece),
-                    (true, false) => rollup.add_additive(interval, sample, &piece)?,
+                    (true, false) => rollup.add_additive(batch, interval, sample, &piece)?,
                     (false, true) => {}
                     (false, false) => rollup.add_unknown(interval, sample, &piece),
                 }
             }
         }
-        rollup.add_stages(&stages, interval)?;
+        rollup.add_spans(&stages, &unnamed, interval)?;
     }
     for loss in &batch.losses {
         rollup.add_loss(loss);
@@ -264,6 +282,14 @@ impl Piece {
         };
         until(self.to_ns) - until(self.from_ns)
     }
+
+    /// CPU time that a request of so many thousandths of a CPU reserves; a thousandth of a CPU for a millisecond is a
+    /// microsecond.
+    fn reserved_us(&self, request_millis: u32) -> u64 {
+        let length_ns = self.to_ns - self.from_ns;
+        let product = u128::from(request_millis) * u128::from(length_ns);
+        (product / 1_000_000) as u64
+    }
 }
 
 fn pieces(start_unix_ms: i64, duration_ns: u64) -> impl Iterator<Item = Piece> {
@@ -298,6 +324,7 @@ impl Rollup {
 
     fn add_additive(
         &mut self,
+        batch: &Batch,
         interval: &Interval,
         sample: &ZoneSample,
         piece: &Piece,
@@ -312,6 +339,8 @@ impl Rollup {
             active_uj += part;
             share.active_uj += part;
             add(&mut share.usage_ns, piece.part(cpu_ns))?;
+            let request = batch.workloads[workload as usize].cpu_request_millis;
+            add(&mut share.request_us, piece.reserved_us(request))?;
         }
         let idle_uj = piece.part(sample.idle_uj);
         let system_uj = piece.part(sample.system_uj);
@@ -350,22 +379,26 @@ impl Rollup {
         }
     }
 
-    fn add_stages(&mut self, stages: &[Option<usize>], interval: &Interval) -> Result<(), Unfit> {
+    fn add_spans(
+        &mut self,
+        stages: &[Option<usize>],
+        unnamed: &[bool],
+        interval: &Interval,
+    ) -> Result<(), Unfit> {
         for (position, &workload) in interval.workloads.iter().enumerate() {
-            let Some(stage) = stages[workload as usize] else {
-                continue;
-            };
+            let workload = workload as usize;
             let active_uj = |sample: &ZoneSample| sample.active_uj.get(position).copied();
-            let active_uj: u64 = interval.zones.iter().filter_map(active_uj).sum();
-            let (start_ms, end_ms) = (interval.start_unix_ms, end_ms(interval));
-            let span = self.stages.entry(stage).or_insert(StageSpan {
-                start_ms,
-                end_ms,
-                active_uj: 0,
-            });
-            span.start_ms = span.start_ms.min(start_ms);
-            span.end_ms = span.end_ms.max(end_ms);
-            add(&mut span.active_uj, active_uj)?;
+            let span = StageSpan {
+                start_ms: interval.start_unix_ms,
+                end_ms: end_ms(interval),
+                active_uj: interval.zones.iter().filter_map(active_uj).sum(),
+            };
+            if let Some(stage) = stages[workload] {
+                span.add_to(&mut self.stages, stage)?;
+            }
+            if unnamed[workload] {
+                span.add_to(&mut self.unnamed, workload)?;
+            }
         }
         Ok(())
     }
@@ -378,10 +411,12 @@ impl Rollup {
         }
         let zones = self.zones.values();
         let zones = zones.flat_map(|zone| [zone.measured_uj, zone.system_usage_ns]);
-        let shares = self.shares.values().map(|share| share.usage_ns);
-        let stages = self.stages.values().map(|span| span.active_uj);
+        let shares = self.shares.values();
+        let shares = shares.flat_map(|share| [share.usage_ns, share.request_us]);
+        let spans = self.stages.values().chain(self.unnamed.values());
+        let spans = spans.map(|span| span.active_uj);
         let fits = |sum: u64| i64::try_from(sum).is_ok();
-        if zones.chain(shares).chain(stages).all(fits) {
+        if zones.chain(shares).chain(spans).all(fits) {
             Ok(())
         } else {
             Err(Unfit::TooGreat)

@@ -25,7 +25,7 @@ fn check_config(text: &[u8]) {
         Ok(merged) => merged,
         Err(error) => return assert!(!format!("{error:#}").contains('\n'), "{error:#}"),
     };
-    let config = Args::try_parse_from(merged)
+    let config = Args::try_parse_from(merged.arguments)
         .ok()
         .and_then(|args| Config::check(args).ok());
     if let Some(config) = config {

@@ -8,7 +8,9 @@ use libfuzzer_sys::fuzz_target;
 
 use aggregator::rollup::{Rollup, count_pieces, is_known, rollup};
 use wire::limits::MAX_BATCH_BYTES;
-use wire::v1::{Batch, CounterReading, Interval, Loss, LostEnergy, Workload, Zone, ZoneSample};
+use wire::v1::{
+    Batch, CounterReading, Interval, Loss, LostEnergy, Rename, Workload, Zone, ZoneSample,
+};
 
 /// A batch of more pieces is within its limits, and takes too long for a fuzzer.
 const MOST_PIECES: u64 = 20_000;
@@ -108,6 +110,13 @@ fn generated(u: &mut Unstructured<'_>) -> Result<Batch> {
     batch.intervals = several(u, 6, |u| interval(u, workloads, &zones))?;
     batch.readings = several(u, 3, |u| reading(u, &zones))?;
     batch.losses = several(u, 3, |u| loss(u, &zones))?;
+    batch.renames = several(u, 3, |u| {
+        let (was, is) = (
+            u.int_in_range(0..=workloads)?,
+            u.int_in_range(0..=workloads)?,
+        );
+        Ok(Rename { was, is })
+    })?;
     Ok(batch)
 }
 
@@ -169,6 +178,8 @@ fn sample(u: &mut Unstructured<'_>, zone: u32, shares: Option<usize>) -> Result<
 fn workload(u: &mut Unstructured<'_>) -> Result<Workload> {
     Ok(Workload {
         kind: u.int_in_range(0..=4)?,
+        pod_uid: text(u)?,
+        cpu_request_millis: u.arbitrary()?,
         workflow: text(u)?,
         run: text(u)?,
         stage: text(u)?,

@@ -71,7 +71,7 @@ impl SimulatedNode {
             workflow: "simulated".to_owned(),
             run: format!("run-{}", pod % 8),
             stage: ["prepare", "train", "test"][pod as usize % 3].to_owned(),
-            component: String::new(),
+            ..Workload::default()
         }
     }
 

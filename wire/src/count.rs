@@ -4,7 +4,9 @@
 use prost::bytes::Buf;
 use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
 
-use crate::limits::{MAX_INTERVALS, MAX_LOSSES, MAX_SAMPLES, MAX_WORKLOADS, MAX_ZONES};
+use crate::limits::{
+    MAX_INTERVALS, MAX_LOSSES, MAX_RENAMES, MAX_SAMPLES, MAX_WORKLOADS, MAX_ZONES,
+};
 use crate::validate::Invalid;
 
 // Field numbers of the schema.
@@ -13,17 +15,19 @@ const ZONES: u32 = 10;
 const INTERVALS: u32 = 11;
 const READINGS: u32 = 12;
 const LOSSES: u32 = 13;
+const RENAMES: u32 = 14;
 const INTERVAL_ZONES: u32 = 6;
 const LOSS_ZONES: u32 = 6;
 
 /// Checks the number of every repeated message against its limit.
 pub(crate) fn check_counts(batch: &[u8]) -> Result<(), crate::DecodeError> {
     let (mut workloads, mut zones, mut intervals, mut readings, mut samples) = (0, 0, 0, 0, 0);
-    let (mut losses, mut lost) = (0, 0);
+    let (mut losses, mut lost, mut renames) = (0, 0, 0);
     for_each_message(batch, &mut |field, inside| {
         match field {
             WORKLOADS => add(&mut workloads, "workloads", MAX_WORKLOADS)?,
             ZONES => add(&mut zones, "zones", MAX_ZONES)?,
+            RENAMES => add(&mut renames, "renames", MAX_RENAMES)?,
             READINGS => add(&mut readings, "readings", MAX_ZONES)?,
             INTERVALS => {
                 add(&mut intervals, "intervals", MAX_INTERVALS)?;

@@ -17,6 +17,10 @@ pub const MAX_INTERVALS: usize = 10_000;
 pub const MAX_SAMPLES: usize = 100_000;
 /// Lost batches that one batch tells of.
 pub const MAX_LOSSES: usize = 10_000;
+/// Workloads that one batch gives names to.
+pub const MAX_RENAMES: usize = MAX_WORKLOADS;
+/// CPU that one workload may ask for: 65,536 CPUs, as many as any node has, in thousandths.
+pub const MAX_CPU_REQUEST_MILLIS: u32 = 65_536_000;
 /// Length of one interval: 31 days, the longest row of an imported file.
 pub const MAX_INTERVAL_NS: u64 = 31 * 24 * 3600 * 1_000_000_000;
 /// Energy in one sample: 10^15 uJ (278 kWh), so that no sum over a zone's intervals can overflow 64 bits.

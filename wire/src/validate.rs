@@ -1,11 +1,14 @@
 //! The rules that every batch keeps, whoever made it.
 
 use crate::limits::{
-    MAX_INTERVAL_NS, MAX_INTERVALS, MAX_LOSSES, MAX_NAME_BYTES, MAX_RANGE_PERCENT, MAX_SAMPLE_UJ,
-    MAX_START_UNIX_MS, MAX_WORKLOADS, MAX_ZONES,
+    MAX_CPU_REQUEST_MILLIS, MAX_INTERVAL_NS, MAX_INTERVALS, MAX_LOSSES, MAX_NAME_BYTES,
+    MAX_RANGE_PERCENT, MAX_RENAMES, MAX_SAMPLE_UJ, MAX_START_UNIX_MS, MAX_WORKLOADS, MAX_ZONES,
 };
 use crate::stream_id::StreamId;
-use crate::v1::{Basis, Batch, Interval, Loss, LossReason, Outcome, Workload, Zone, ZoneSample};
+use crate::v1::{
+    Basis, Batch, Interval, Loss, LossReason, Outcome, Rename, Workload, WorkloadKind, Zone,
+    ZoneSample,
+};
 
 /// The first rule that a batch was found to break.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -63,6 +66,12 @@ pub enum Invalid {
     /// A lost batch without a sequence, a stream, a reason, a time or a zone of its own.
     #[error("loss {0}: {1} is not valid")]
     Loss(usize, &'static str),
+    /// A workload asks for more CPU than a node has.
+    #[error("a CPU request of more than {MAX_CPU_REQUEST_MILLIS} thousandths")]
+    CpuRequest,
+    /// A renaming of what has a name, of what is not there, or into another stage.
+    #[error("rename {0}: {1}")]
+    Rename(usize, &'static str),
     /// More energy than one sample may hold.
     #[error("interval {0}: a sample of more than {MAX_SAMPLE_UJ} uJ")]
     SampleTooLarge(usize),
@@ -87,6 +96,7 @@ pub fn validate(batch: &Batch) -> Result<(), Invalid> {
     check_count("intervals", batch.intervals.len(), MAX_INTERVALS)?;
     check_count("readings", batch.readings.len(), MAX_ZONES)?;
     check_count("losses", batch.losses.len(), MAX_LOSSES)?;
+    check_count("renames", batch.renames.len(), MAX_RENAMES)?;
 
     batch.workloads.iter().try_for_each(check_workload)?;
     for zone in &batch.zones {
@@ -104,6 +114,8 @@ pub fn validate(batch: &Batch) -> Result<(), Invalid> {
     {
         return Err(Invalid::Unknown("zone of a reading"));
     }
+    let mut renames = batch.renames.iter().enumerate();
+    renames.try_for_each(|(index, rename)| check_rename(batch, index, rename))?;
     let mut losses = batch.losses.iter().enumerate();
     losses.try_for_each(|(index, loss)| check_loss(batch, index, loss))?;
     batch
@@ -162,7 +174,41 @@ pub fn is_name(text: &str) -> bool {
     text.len() <= MAX_NAME_BYTES && !text.chars().any(char::is_control)
 }
 
+/// Whether a workload's energy is told under the id of its pod, so that its name may follow.
+#[must_use]
+pub fn is_unnamed(workload: &Workload) -> bool {
+    workload.kind() == WorkloadKind::Container
+        && !workload.pod_uid.is_empty()
+        && workload.container.is_empty()
+}
+
+fn check_rename(batch: &Batch, index: usize, rename: &Rename) -> Result<(), Invalid> {
+    let workload = |index: u32| batch.workloads.get(index as usize);
+    let (Some(was), Some(is)) = (workload(rename.was), workload(rename.is)) else {
+        return Err(Invalid::Rename(index, "no such workload"));
+    };
+    let stage = |workload: &Workload| {
+        [&workload.workflow, &workload.run, &workload.stage].map(String::clone)
+    };
+    let has_stage = stage(was).iter().any(|label| !label.is_empty());
+    let rules = [
+        (is_unnamed(was), "the workload has a name already"),
+        (!is_unnamed(is), "the new name is none"),
+        (
+            !has_stage || stage(was) == stage(is),
+            "the workload has another stage already",
+        ),
+    ];
+    match rules.into_iter().find(|(holds, _)| !holds) {
+        Some((_, what)) => Err(Invalid::Rename(index, what)),
+        None => Ok(()),
+    }
+}
+
 fn check_workload(workload: &Workload) -> Result<(), Invalid> {
+    if workload.cpu_request_millis > MAX_CPU_REQUEST_MILLIS {
+        return Err(Invalid::CpuRequest);
+    }
     let names = [
         ("pod_uid", &workload.pod_uid),
         ("namespace", &workload.namespace),

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use prost::Message;
 use wire::v1::{
-    Basis, Batch, CounterReading, Interval, Loss, LossReason, LostEnergy, Outcome, Workload,
-    WorkloadKind, Zone, ZoneSample,
+    Basis, Batch, CounterReading, Interval, Loss, LossReason, LostEnergy, Outcome, Rename,
+    Workload, WorkloadKind, Zone, ZoneSample,
 };
 use wire::{DecodeError, Invalid, decode, encode, limits};
 
@@ -31,7 +31,7 @@ fn batch() -> Batch {
                 workflow: "churn".into(),
                 run: "churn-7".into(),
                 stage: "train".into(),
-                component: String::new(),
+                ..Workload::default()
             },
             Workload {
                 kind: WorkloadKind::Exec.into(),
@@ -166,13 +166,14 @@ fn bytes_that_are_no_batch_are_refused_and_harm_nothing() {
 #[test]
 fn what_would_grow_in_memory_is_counted_before_it_is_decoded() {
     let version = [0x08, 1];
-    // Fields 9 to 13, empty: two bytes each on the wire.
+    // Fields 9 to 14, empty: two bytes each on the wire.
     for (field, what, max) in [
         (9_u8, "workloads", limits::MAX_WORKLOADS),
         (10, "zones", limits::MAX_ZONES),
         (11, "intervals", limits::MAX_INTERVALS),
         (12, "readings", limits::MAX_ZONES),
         (13, "losses", limits::MAX_LOSSES),
+        (14, "renames", limits::MAX_RENAMES),
     ] {
         let many = [field << 3 | 2, 0].repeat(4_000_000);
         let error = decode(&pack(&[&version[..], &many].concat()));
@@ -263,6 +264,10 @@ fn each_rule_is_kept() {
         batch.intervals[0].unwatched = true;
     });
     check_losses();
+    check_renames();
+    check(&Invalid::CpuRequest, |batch| {
+        batch.workloads[0].cpu_request_millis = limits::MAX_CPU_REQUEST_MILLIS + 1;
+    });
     check(&Invalid::EnergyWithoutSample(0), |batch| {
         batch.intervals[0].zones[2].measured_uj = 1;
     });
@@ -321,6 +326,56 @@ fn check_losses() {
         check(&Invalid::Loss(1, what), |batch| {
             batch.losses = vec![loss(), loss()];
             change(&mut batch.losses[1]);
+        });
+    }
+}
+
+/// The batch with a workload that has no name yet, and that it is the first one.
+fn renamed() -> Batch {
+    let mut told = batch();
+    told.workloads[0].pod_uid.clear();
+    told.workloads[0].cpu_request_millis = 1_500;
+    told.workloads.push(Workload {
+        kind: WorkloadKind::Container.into(),
+        pod_uid: "6a2f3c1e-0b1d-4c52-9a51-2f8f0d3b7a11".into(),
+        container_id: "0123456789ab".into(),
+        ..Workload::default()
+    });
+    told.renames = vec![Rename { was: 2, is: 0 }];
+    told
+}
+
+#[test]
+fn a_name_that_comes_later_round_trips() {
+    assert_eq!(decode(&encode(&renamed())).unwrap(), renamed());
+    let mut same_stage = renamed();
+    same_stage.workloads[2].stage = "train".into();
+    same_stage.workloads[2].run = "churn-7".into();
+    same_stage.workloads[2].workflow = "churn".into();
+    assert_eq!(decode(&encode(&same_stage)).unwrap(), same_stage);
+}
+
+fn check_renames() {
+    let rules: [(&'static str, fn(&mut Batch)); 5] = [
+        ("no such workload", |batch| batch.renames[1].was = 3),
+        ("no such workload", |batch| batch.renames[1].is = 3),
+        ("the workload has a name already", |batch| {
+            batch.renames[1].was = 1;
+        }),
+        ("the new name is none", |batch| batch.renames[1].is = 2),
+        ("the workload has another stage already", |batch| {
+            batch.workloads.push(Workload {
+                stage: "test".into(),
+                ..batch.workloads[2].clone()
+            });
+            batch.renames[1].was = 3;
+        }),
+    ];
+    for (what, change) in rules {
+        check(&Invalid::Rename(1, what), |batch| {
+            *batch = renamed();
+            batch.renames.push(batch.renames[0].clone());
+            change(batch);
         });
     }
 }

@@ -1,4 +1,4 @@
-//! The file of `--config`: the flags' names as keys, scalars or lists as values.
+//! The file of `--config`: the flags' names as keys, scalars or lists as values; and stage rules, which no flag has.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -7,6 +7,7 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use clap::CommandFactory;
 use serde::Deserialize;
+use wire::stage::{Rule, Rules};
 
 use super::Args;
 
@@ -19,11 +20,28 @@ enum Value {
     List(Vec<String>),
 }
 
+/// What the file makes of the arguments, and its stage rules.
+#[derive(Clone, Debug)]
+pub struct Merged {
+    /// With the file's keys as flags.
+    pub arguments: Vec<OsString>,
+    /// The built-in rules, with the file's.
+    pub stage_rules: Rules,
+}
+
+#[derive(Debug, Deserialize)]
+struct Content {
+    #[serde(default, rename = "stage-rules")]
+    stage_rules: Vec<Rule>,
+    #[serde(flatten)]
+    keys: BTreeMap<String, Value>,
+}
+
 /// Adds the file's keys to `arguments` as flags, but for those that a flag or the environment sets.
 ///
 /// # Errors
 /// Names the file, and the key where one is unknown.
-pub(super) fn merge(arguments: &[OsString], path: &Path) -> anyhow::Result<Vec<OsString>> {
+pub(super) fn read(arguments: &[OsString], path: &Path) -> anyhow::Result<Merged> {
     let text = std::fs::read_to_string(path)
         .with_context(|| format!("cannot read --config {}", path.display()))?;
     merge_text(arguments, &text)
@@ -33,12 +51,13 @@ pub(super) fn merge(arguments: &[OsString], path: &Path) -> anyhow::Result<Vec<O
 /// The same of the file's text.
 ///
 /// # Errors
-/// Where it is no YAML of keys and values; names the key where one is unknown.
-pub fn merge_text(arguments: &[OsString], text: &str) -> anyhow::Result<Vec<OsString>> {
-    let keys: BTreeMap<String, Value> =
+/// Where it is no YAML of keys and values, or has rules that are none; names the key where one is unknown.
+pub fn merge_text(arguments: &[OsString], text: &str) -> anyhow::Result<Merged> {
+    let content: Content =
         serde_saphyr::from_str(text).map_err(|error| anyhow::anyhow!(in_one_line(&error)))?;
+    let stage_rules = Rules::with(content.stage_rules).context("stage-rules")?;
     let mut merged = arguments.to_vec();
-    for (key, value) in keys {
+    for (key, value) in content.keys {
         let known = Args::command()
             .get_arguments()
             .any(|arg| arg.get_long() == Some(&key));
@@ -49,7 +68,10 @@ pub fn merge_text(arguments: &[OsString], text: &str) -> anyhow::Result<Vec<OsSt
             merged.extend(flag(&key, value).map(OsString::from));
         }
     }
-    Ok(merged)
+    Ok(Merged {
+        arguments: merged,
+        stage_rules,
+    })
 }
 
 /// The parser goes on with an excerpt of the file.
@@ -91,8 +113,9 @@ mod tests {
         let path = directory.path().join("agent.yaml");
         std::fs::write(&path, yaml).unwrap();
         let flags: Vec<OsString> = flags.iter().map(OsString::from).collect();
-        let arguments = merge(&flags, &path)?;
-        Ok(arguments
+        let merged = read(&flags, &path)?;
+        Ok(merged
+            .arguments
             .into_iter()
             .map(|argument| argument.into_string().unwrap())
             .collect())
@@ -108,6 +131,29 @@ mod tests {
             "--metrics-max-series=7",
         ];
         assert_eq!(merged(yaml, &["--interval=9s"]).unwrap(), expected);
+    }
+
+    #[test]
+    fn stage_rules_are_no_flag() {
+        let yaml = "interval: 2s
+stage-rules:
+- name: ours
+  when: [{label: team}]
+  run: [{label: build}]
+";
+        let merged = merge_text(&[], yaml).unwrap();
+        assert_eq!(merged.arguments, ["--interval=2s"]);
+        assert_eq!(merged.stage_rules.rules()[1].name, "ours");
+        let none = merge_text(&[], "interval: 2s\n").unwrap();
+        assert_eq!(none.stage_rules, Rules::built_in());
+        for (yaml, expected) in [
+            ("stage-rules: [{name: a, run: [{label: b}]}]", "rule 'a'"),
+            ("stage-rules: [{name: a, stages: []}]", "stages"),
+            ("stage-rules: 7", "expected sequence"),
+        ] {
+            let error = format!("{:#}", merge_text(&[], yaml).unwrap_err());
+            assert!(error.contains(expected), "{yaml}: {error}");
+        }
     }
 
     #[test]

@@ -88,10 +88,11 @@ impl Identities {
         let by_cgroup = || owner_in(&std::fs::read_to_string(directory.join("cgroup")).ok()?);
         let by_cgroup = supervised.or_else(by_cgroup);
         let owner = by_cgroup.or_else(|| self.machines.owner(pid));
+        let mut pods = self.kube.as_ref().map(|kube| kube.pods.lock());
         Some(Process {
             start_ticks: Some(stat.start_ticks),
             comm: stat.comm,
-            workload: owner.map(workload),
+            workload: owner.map(|owner| workload(owner, pods.as_deref_mut())),
             unseen: 0,
         })
     }

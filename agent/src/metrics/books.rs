@@ -1,18 +1,21 @@
 //! The sums behind the counters, by level. No level's numbers depend on who scrapes or how often.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use wire::Energy;
 use wire::v1::{Basis, Outcome, Workload};
 
 use super::OTHER;
+use super::held::{Held, UNKNOWN, lacks_container, lacks_pod};
 use super::kepler::Kepler;
 use super::processes::Processes;
 use super::table::Table;
 use crate::cgroup::watch::Counts;
 use crate::config::{Compat, Config, Level};
 use crate::identity::Unresolved;
+use crate::kube::{Kube, Who};
 use crate::node::{CpuSums, Node, ZoneState};
 use crate::run::{Record, names};
 use crate::sensor::boottime_ns;
@@ -61,6 +64,12 @@ pub(super) struct Books {
     pub(super) cpu: CpuSums,
     pub(super) unresolved: Unresolved,
     pub(super) cgroup_watch: Option<Counts>,
+    /// Where pods' names come from; `None`: pods go by their uids.
+    pub(super) kube: Option<Arc<Kube>>,
+    /// By pod's uid.
+    held_pods: Held<String>,
+    /// By pod's uid and container id.
+    held_containers: Held<(String, String)>,
     levels: Vec<Level>,
     linger: Duration,
 }
@@ -95,6 +104,9 @@ impl Books {
             cpu: CpuSums::default(),
             unresolved: Unresolved::default(),
             cgroup_watch: None,
+            kube: None,
+            held_pods: Held::new(),
+            held_containers: Held::new(),
             levels: config.metrics.clone(),
             linger: config.metrics_linger,
         }
@@ -108,6 +120,7 @@ impl Books {
         self.cpu = node.counting.sums();
         self.unresolved = node.identities.unresolved();
         self.cgroup_watch = Some(node.identities.watch_counts());
+        self.kube = node.identities.kube().cloned();
         let new = node.zones.iter().skip(self.zones.len());
         self.zones.extend(new.map(zone_sums));
         for (sums, state) in self.zones.iter_mut().zip(&node.zones) {
@@ -117,6 +130,7 @@ impl Books {
         for zone in 0..record.zones.len() {
             self.book_zone(record, zone, now_ns);
         }
+        self.take_held(now_ns);
         if self.has(Level::Process) {
             self.processes.book(record, now_ns);
         }
@@ -134,7 +148,50 @@ impl Books {
     fn book_cpu(&mut self, record: &Record, now_ns: u64) {
         let (cpu_ns, _) = record.parties.cpu_ns();
         for (workload, cpu_ns) in record.parties.workloads().iter().zip(cpu_ns) {
-            self.pods.add_cpu(&pod_key(workload), cpu_ns, now_ns);
+            if self.kube.is_some() && lacks_pod(workload) {
+                let uid = workload.pod_uid.clone();
+                self.held_pods.add_cpu(uid, cpu_ns, now_ns);
+            } else {
+                self.pods.add_cpu(&pod_key(workload), cpu_ns, now_ns);
+            }
+        }
+    }
+
+    /// Joules of pods that wait for a name.
+    pub(super) fn held_joules(&self) -> f64 {
+        self.held_pods.joules()
+    }
+
+    /// Books what has waited for a name that has come, or not in time.
+    fn take_held(&mut self, now_ns: u64) {
+        let Some(kube) = &self.kube else {
+            return;
+        };
+        let mut pods = kube.pods.lock();
+        let held = self
+            .held_pods
+            .take(now_ns, |uid| match pods.who(Some(uid), "", now_ns) {
+                Who::Named(workload) | Who::InPod(workload) => Some(pod_key(&workload)),
+                Who::Unknown => None,
+            });
+        for (key, sum) in held {
+            let key = key.unwrap_or_else(unknown_pod);
+            self.pods.add_cpu(&key, sum.cpu_ns, now_ns);
+            for (zone, energy) in sum.zones.into_iter().enumerate() {
+                self.pods.add_energy(&key, zone, energy, now_ns);
+            }
+        }
+        let held = self.held_containers.take(now_ns, |(uid, container_id)| {
+            match pods.who(Some(uid), container_id, now_ns) {
+                Who::Named(workload) => Some(container_key(&workload)),
+                Who::InPod(_) | Who::Unknown => None,
+            }
+        });
+        for (key, sum) in held {
+            let key = key.unwrap_or_else(unknown_container);
+            for (zone, energy) in sum.zones.into_iter().enumerate() {
+                self.containers.add_energy(&key, zone, energy, now_ns);
+            }
         }
     }
 
@@ -153,9 +210,21 @@ impl Books {
         sums.idle += shares.idle;
         sums.system += shares.system;
         for (workload, &energy) in record.parties.workloads().iter().zip(&shares.active) {
-            self.pods
-                .add_energy(&pod_key(workload), zone, energy, now_ns);
-            if self.has(Level::Container) {
+            let is_asked = self.kube.is_some();
+            if is_asked && lacks_pod(workload) {
+                let uid = workload.pod_uid.clone();
+                self.held_pods.add_energy(uid, zone, energy, now_ns);
+            } else {
+                self.pods
+                    .add_energy(&pod_key(workload), zone, energy, now_ns);
+            }
+            if !self.levels.contains(&Level::Container) {
+                continue;
+            }
+            if is_asked && lacks_container(workload) {
+                let id = (workload.pod_uid.clone(), workload.container_id.clone());
+                self.held_containers.add_energy(id, zone, energy, now_ns);
+            } else {
                 self.containers
                     .add_energy(&container_key(workload), zone, energy, now_ns);
             }
@@ -180,10 +249,12 @@ impl Books {
             .iter()
             .map(|workload| container_key(workload))
             .collect();
-        self.pods
-            .expire(before_ns, now_ns, &|key| pods.contains(key));
-        self.containers
-            .expire(before_ns, now_ns, &|key| containers.contains(key));
+        self.pods.expire(before_ns, now_ns, &|key| {
+            pods.contains(key) || *key == unknown_pod()
+        });
+        self.containers.expire(before_ns, now_ns, &|key| {
+            containers.contains(key) || *key == unknown_container()
+        });
         if let Some(kepler) = &mut self.kepler {
             kepler.expire(before_ns, now_ns);
         }
@@ -247,6 +318,24 @@ fn container_key(workload: &Workload) -> ContainerKey {
         namespace: namespace.to_owned(),
         pod: pod.to_owned(),
         container: container.to_owned(),
+    }
+}
+
+/// What had no name in time; it stays.
+fn unknown_pod() -> PodKey {
+    PodKey {
+        namespace: String::new(),
+        pod: UNKNOWN.to_owned(),
+        workflow: String::new(),
+        stage: String::new(),
+    }
+}
+
+fn unknown_container() -> ContainerKey {
+    ContainerKey {
+        namespace: String::new(),
+        pod: UNKNOWN.to_owned(),
+        container: UNKNOWN.to_owned(),
     }
 }
 

@@ -56,6 +56,17 @@ pub struct Standing {
     pub unix_ms: i64,
 }
 
+/// A workload that was told under its pod's uid, and its name.
+#[derive(Clone, PartialEq, Message)]
+pub struct Named {
+    /// As it was told.
+    #[prost(message, required, tag = "1")]
+    pub was: Workload,
+    /// Who it is.
+    #[prost(message, required, tag = "2")]
+    pub is: Workload,
+}
+
 /// One measured interval, with dictionaries of its own.
 #[derive(Clone, PartialEq, Message)]
 pub struct Measured {
@@ -71,6 +82,9 @@ pub struct Measured {
     /// How things stood at its end.
     #[prost(message, required, tag = "4")]
     pub end: Standing,
+    /// Names of what was told without one, in this interval or before.
+    #[prost(message, repeated, tag = "5")]
+    pub renames: Vec<Named>,
 }
 
 impl Measured {

@@ -10,10 +10,10 @@ use wire::limits::{
 };
 use wire::limits::{MAX_WORKLOADS, MAX_ZONES};
 use wire::v1::{
-    Batch, CounterReading, Interval, Loss, LostEnergy, Outcome, Workload, Zone, ZoneSample,
+    Batch, CounterReading, Interval, Loss, LostEnergy, Outcome, Rename, Workload, Zone, ZoneSample,
 };
 
-use super::entry::{Lost, Measured, Origin, Standing};
+use super::entry::{Lost, Measured, Named, Origin, Standing};
 
 /// A batch is sealed with so many intervals: its dictionary of names is then paid for once in as many samples.
 const MAX_INTERVALS: usize = 6;
@@ -51,7 +51,8 @@ impl Filling {
     /// Whether one more stays well within what a batch may hold.
     pub(super) fn has_room_for(&self, next: &Measured, packed_bytes: usize) -> bool {
         let all = || self.measured.iter().chain([next]);
-        let workloads: usize = all().map(|one| one.workloads.len()).sum();
+        let of_one = |one: &Measured| one.workloads.len() + 2 * one.renames.len();
+        let workloads: usize = all().map(of_one).sum();
         let zones: usize = all().map(|one| one.zones.len()).sum();
         self.measured.is_empty()
             || (workloads <= MAX_WORKLOADS
@@ -117,6 +118,9 @@ pub(super) fn batch(
         renumbered(&one.interval, &own_workloads, &own_zones)
     });
     let intervals = intervals.collect();
+    let renames = measured.iter().flat_map(|one| &one.renames);
+    let renames = renames.map(|rename| renamed(rename, &mut workloads));
+    let renames = renames.collect();
     let losses = losses.iter().map(|lost| loss(lost, stream_id, &mut zones));
     let losses = losses.collect();
     Batch {
@@ -133,6 +137,14 @@ pub(super) fn batch(
         zones: zones.entries,
         intervals,
         losses,
+        renames,
+    }
+}
+
+fn renamed(named: &Named, workloads: &mut Dictionary<Workload>) -> Rename {
+    Rename {
+        was: workloads.index(&named.was),
+        is: workloads.index(&named.is),
     }
 }
 
@@ -226,6 +238,7 @@ pub(super) fn unwatched(parts: &[&Measured]) -> Option<Measured> {
             ..Interval::default()
         },
         end: last.end.clone(),
+        renames: parts.iter().flat_map(|part| part.renames.clone()).collect(),
     })
 }
 

@@ -146,6 +146,10 @@ impl Store {
             .flatten();
         // A name that the wire does not take, or thousands too many: better no names than no energy.
         self.counts.forgotten += u64::from(bare.is_some());
+        let bare = bare.map(|bare| Measured {
+            renames: Vec::new(),
+            ..bare
+        });
         self.waiting.push_back(bare.unwrap_or(measured));
         self.bound_waiting();
         self.step(now_unix_ms)

@@ -82,6 +82,7 @@ fn facts(report: &Report) -> String {
     let idle = match report.idle_policy {
         IdlePolicy::None => "not shared out",
         IdlePolicy::Usage => "shared out by CPU time",
+        IdlePolicy::Request => "shared out by CPU requests",
         IdlePolicy::Equal => "shared out equally",
     };
     lines.push((

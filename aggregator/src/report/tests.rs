@@ -69,6 +69,7 @@ fn cell(number: i64, node: &str, site: &str, shares: &[(usize, u64, u64)]) -> Ce
                 workload,
                 active: uj(active),
                 usage_ns,
+                request_us: 0,
             })
             .collect(),
     }

@@ -50,6 +50,8 @@ pub struct Share {
     pub active: Energy,
     /// What it used of the zone's resource (CPU time): the weight of the idle policy `usage`.
     pub usage_ns: u64,
+    /// CPU time that Kubernetes reserved for it, in microseconds: the weight of the idle policy `request`.
+    pub request_us: u64,
 }
 
 /// One minute of one additive zone of one node, or one hour where minutes were folded: measured = sum of shares +

@@ -52,6 +52,8 @@ pub struct Prepared {
     pub(super) zones: Vec<ZoneKey>,
     /// Parallel to the batch's workloads.
     pub(super) workloads: Vec<LabelsDigest>,
+    /// Parallel to the same: whether it is in one of the intervals, and not only in a renaming.
+    pub(super) ran: Vec<bool>,
     pub(super) end_ms: i64,
 }
 
@@ -74,6 +76,7 @@ impl Prepared {
             stream_id: stream_id.expect("a valid batch has a stream id of 16 bytes"),
             zones: batch.zones.iter().map(ZoneKey::from).collect(),
             workloads: batch.workloads.iter().map(digest).collect(),
+            ran: ran(batch),
             end_ms: rollup::last_end_ms(batch),
             received,
         })
@@ -97,6 +100,18 @@ impl Prepared {
         let rows = self.rollup.zones.len() + self.rollup.shares.len();
         self.received.bytes.len() * UNPACKED + rows * ROW_BYTES
     }
+}
+
+fn ran(batch: &Batch) -> Vec<bool> {
+    let mut ran = vec![false; batch.workloads.len()];
+    for &workload in batch
+        .intervals
+        .iter()
+        .flat_map(|interval| &interval.workloads)
+    {
+        ran[workload as usize] = true;
+    }
+    ran
 }
 
 /// Of the labels that [`super::WorkloadLabels`] keeps.

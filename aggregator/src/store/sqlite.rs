@@ -5,6 +5,7 @@ mod backup;
 mod check;
 mod dictionary;
 mod loss;
+mod names;
 mod open;
 mod read;
 mod retention;

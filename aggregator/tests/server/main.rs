@@ -11,6 +11,7 @@ mod conformance;
 mod http;
 mod ingest;
 mod metrics;
+mod names;
 mod once_only;
 mod retention;
 mod running;

@@ -84,7 +84,7 @@ fn a_newer_ledger_is_refused_and_stays_as_it_is() {
                 refused,
                 StoreError::Newer {
                     found: 99,
-                    known: 4,
+                    known: 5,
                     ..
                 }
             ),

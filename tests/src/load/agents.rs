@@ -156,25 +156,19 @@ impl Agent {
         let suffix = |random: &mut Rng, length| -> String {
             (0..length).map(|_| random.lowercase()).collect()
         };
-        let digits = |random: &mut Rng, length| -> String {
-            (0..length)
-                .map(|_| char::from_digit(random.u32(..16), 16).unwrap_or('0'))
-                .collect()
-        };
         Workload {
             kind: WorkloadKind::Container.into(),
-            pod_uid: [8, 4, 4, 4, 12]
-                .map(|length| digits(random, length))
-                .join("-"),
+            // Where the names are known, agents leave the ids out.
+            pod_uid: String::new(),
             namespace: ["ml", "data", "web", "kube-system"][random.usize(..4)].to_owned(),
             pod: format!("{stage}-{}-{}", suffix(random, 9), suffix(random, 5)),
-            // Where the name is known, agents leave the id out.
             container_id: String::new(),
             container: "main".to_owned(),
             workflow: label("churn"),
             run: label(&self.run),
             stage: label(stage),
             component: String::new(),
+            cpu_request_millis: 250 * random.u32(1..9),
         }
     }
 }

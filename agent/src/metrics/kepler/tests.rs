@@ -88,6 +88,7 @@ fn record() -> Record {
         }
     };
     Record {
+        names: Vec::new(),
         start_unix_ms: 0,
         duration_ns: 10 * SECOND,
         zones: zones().iter().map(zone).collect(),

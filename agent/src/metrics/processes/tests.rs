@@ -55,6 +55,7 @@ fn record(rows: &[(u32, Option<usize>, u64)], zones: &[(u64, bool)]) -> Record {
         }
     };
     Record {
+        names: Vec::new(),
         start_unix_ms: 0,
         duration_ns: 1_000_000_000,
         zones: zones.iter().map(zone).collect(),

@@ -18,7 +18,7 @@ use wire::StreamId;
 use super::dictionary::Dictionary;
 use super::row::energy_sum;
 use super::write::Failure;
-use super::{loss, row, stream, sums};
+use super::{loss, names, row, stream, sums};
 use crate::store::prepared::Prepared;
 use crate::store::{CheckReport, ReceivedBatch};
 
@@ -172,7 +172,9 @@ fn add_again(
         rusqlite::Error::QueryReturnedNoRows => "a name in it is in no dictionary".to_owned(),
         error => error.to_string(),
     })?;
-    sums::add(connection, &ids, &prepared).map_err(|failure: Failure| failure.to_string())
+    sums::add(connection, &ids, &prepared)
+        .and_then(|()| names::add(connection, dictionary, &ids, &prepared))
+        .map_err(|failure: Failure| failure.to_string())
 }
 
 /// Notes a fault, up to the number that is told.

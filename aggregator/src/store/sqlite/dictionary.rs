@@ -59,8 +59,8 @@ pub(super) struct BatchIds {
     pub(super) site: i64,
     /// Parallel to the batch's zones.
     pub(super) zones: Vec<i64>,
-    /// Parallel to the batch's workloads.
-    pub(super) workloads: Vec<i64>,
+    /// Parallel to the batch's workloads; `None` of one that neither ran in the batch nor is known.
+    pub(super) workloads: Vec<Option<i64>>,
     /// Run of each stage of the rollup, by the same workload.
     pub(super) runs: BTreeMap<usize, i64>,
 }
@@ -127,13 +127,16 @@ impl Dictionary {
         let zones = prepared.zones.iter();
         let zones: rusqlite::Result<_> = zones.map(|zone| self.zone(connection, zone)).collect();
         let workloads: rusqlite::Result<_> = (0..prepared.workloads.len())
-            .map(|index| self.workload(connection, prepared, index))
+            .map(|index| match prepared.ran[index] {
+                true => self.workload(connection, prepared, index).map(Some),
+                false => self.known_workload(connection, prepared, index),
+            })
             .collect();
         let runs: rusqlite::Result<_> = prepared
             .rollup
             .stages
             .keys()
-            .map(|&workload| Ok((workload, self.run(connection, prepared, workload)?)))
+            .map(|&workload| Ok((workload, self.run_of(connection, prepared, workload)?)))
             .collect();
         Ok(BatchIds {
             node,
@@ -156,7 +159,7 @@ impl Dictionary {
         lookup(&mut self.zones, self.fixed, connection, &ZONE, zone, params)
     }
 
-    fn workload(
+    pub(super) fn workload(
         &mut self,
         connection: &Connection,
         prepared: &Prepared,
@@ -172,7 +175,23 @@ impl Dictionary {
         Ok(id)
     }
 
-    fn run(
+    /// The same, without adding it.
+    fn known_workload(
+        &self,
+        connection: &Connection,
+        prepared: &Prepared,
+        index: usize,
+    ) -> rusqlite::Result<Option<i64>> {
+        if let Some(&id) = self.workloads.get(&prepared.workloads[index]) {
+            return Ok(Some(id));
+        }
+        connection
+            .prepare_cached(WORKLOAD.find)?
+            .query_row(labels(&prepared.batch().workloads[index]), |row| row.get(0))
+            .optional()
+    }
+
+    fn run_of(
         &mut self,
         connection: &Connection,
         prepared: &Prepared,
@@ -185,8 +204,12 @@ impl Dictionary {
             workflow: stage.workflow.to_owned(),
             run: stage.run.to_owned(),
         };
+        self.run(connection, &key)
+    }
+
+    pub(super) fn run(&mut self, connection: &Connection, key: &RunKey) -> rusqlite::Result<i64> {
         let params = [&key.cluster, &key.workflow, &key.run];
-        lookup(&mut self.runs, self.fixed, connection, &RUN, &key, params)
+        lookup(&mut self.runs, self.fixed, connection, &RUN, key, params)
     }
 }
 

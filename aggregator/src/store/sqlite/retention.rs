@@ -135,12 +135,13 @@ const FOLD_ZONES: &str = "
         covered_ns = covered_ns + excluded.covered_ns,
         idle_seeded = max(idle_seeded, excluded.idle_seeded)";
 const FOLD_SHARES: &str = "
-    INSERT INTO share_hour (node_id, hour, zone_id, workload_id, active_uj, usage_ns)
-    SELECT node_id, ?2 / 60, zone_id, workload_id, sum(active_uj), sum(usage_ns)
+    INSERT INTO share_hour (node_id, hour, zone_id, workload_id, active_uj, usage_ns, request_us)
+    SELECT node_id, ?2 / 60, zone_id, workload_id, sum(active_uj), sum(usage_ns), sum(request_us)
     FROM share_minute WHERE node_id = ?1 AND minute BETWEEN ?2 AND ?3 GROUP BY zone_id, workload_id
     ON CONFLICT (node_id, hour, zone_id, workload_id) DO UPDATE SET
         active_uj = active_uj + excluded.active_uj,
-        usage_ns = usage_ns + excluded.usage_ns";
+        usage_ns = usage_ns + excluded.usage_ns,
+        request_us = request_us + excluded.request_us";
 
 fn fold_hour(connection: &Connection, node: i64, hour: i64) -> rusqlite::Result<u64> {
     let (first, last) = (hour * MINUTES, hour * MINUTES + MINUTES - 1);

@@ -11,13 +11,15 @@ use super::write::Failure;
 use crate::rollup::{Rollup, StageKey};
 use crate::store::prepared::Prepared;
 
-/// The tables that hold nothing but sums of batches.
-pub(super) const TABLES: [&str; 5] = [
+/// The tables that hold nothing but what batches make.
+pub(super) const TABLES: [&str; 7] = [
     "zone_minute",
     "share_minute",
     "zone_total",
     "run_stage",
     "run_node",
+    "unnamed",
+    "renamed",
 ];
 
 const ADD_ZONE_MINUTE: &str = "
@@ -32,11 +34,12 @@ const ADD_ZONE_MINUTE: &str = "
         covered_ns = covered_ns + excluded.covered_ns,
         idle_seeded = max(idle_seeded, excluded.idle_seeded)";
 const ADD_SHARE_MINUTE: &str = "
-    INSERT INTO share_minute (node_id, minute, zone_id, workload_id, active_uj, usage_ns)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+    INSERT INTO share_minute (node_id, minute, zone_id, workload_id, active_uj, usage_ns, request_us)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
     ON CONFLICT (node_id, minute, zone_id, workload_id) DO UPDATE SET
         active_uj = active_uj + excluded.active_uj,
-        usage_ns = usage_ns + excluded.usage_ns";
+        usage_ns = usage_ns + excluded.usage_ns,
+        request_us = request_us + excluded.request_us";
 const ADD_ZONE_TOTAL: &str = "
     INSERT INTO zone_total (node_id, zone_id, measured_uj, idle_uj, system_uj)
     VALUES (?1, ?2, ?3, ?4, ?5)
@@ -44,14 +47,15 @@ const ADD_ZONE_TOTAL: &str = "
         measured_uj = measured_uj + excluded.measured_uj,
         idle_uj = idle_uj + excluded.idle_uj,
         system_uj = system_uj + excluded.system_uj";
-const ADD_RUN_STAGE: &str = "
+pub(super) const ADD_RUN_STAGE: &str = "
     INSERT INTO run_stage (run_id, stage, start_ms, end_ms, active_uj)
     VALUES (?1, ?2, ?3, ?4, ?5)
     ON CONFLICT (run_id, stage) DO UPDATE SET
         start_ms = min(start_ms, excluded.start_ms),
         end_ms = max(end_ms, excluded.end_ms),
         active_uj = active_uj + excluded.active_uj";
-const ADD_RUN_NODE: &str = "INSERT OR IGNORE INTO run_node (run_id, node_id) VALUES (?1, ?2)";
+pub(super) const ADD_RUN_NODE: &str =
+    "INSERT OR IGNORE INTO run_node (run_id, node_id) VALUES (?1, ?2)";
 
 pub(super) fn add(
     connection: &Connection,
@@ -105,9 +109,10 @@ fn add_shares(connection: &Connection, ids: &BatchIds, rollup: &Rollup) -> Resul
             ids.node,
             minute,
             ids.zones[zone],
-            ids.workloads[workload],
+            ids.workloads[workload].expect("it ran in the batch"),
             column(share.active_uj)?,
             column(share.usage_ns)?,
+            column(share.request_us)?,
         ])?;
     }
     Ok(())

@@ -10,7 +10,7 @@ use wire::StreamId;
 use super::dictionary::Dictionary;
 use super::row::column;
 use super::stream::{Place, take};
-use super::{loss, open, sums};
+use super::{loss, names, open, sums};
 use crate::rollup::Unfit;
 use crate::store::prepared::Prepared;
 use crate::store::{StoreError, Written};
@@ -185,6 +185,7 @@ fn write(
     touch_node(connection, node, site, prepared)?;
     let ids = dictionary.batch_ids(connection, prepared, node, site)?;
     sums::add(connection, &ids, prepared)?;
+    names::add(connection, dictionary, &ids, prepared)?;
     loss::note(connection, dictionary, prepared, &ids)?;
     Ok(Written::New)
 }

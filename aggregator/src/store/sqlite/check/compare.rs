@@ -20,7 +20,7 @@ const WHOLE_MINUTE: &str = "row.minute >= (SELECT raw_from_minute FROM node WHER
 /// Nothing at all was forgotten.
 const WHOLE_LEDGER: &str = "NOT EXISTS (SELECT 1 FROM node WHERE raw_from_minute > 0)";
 
-const COMPARISONS: [Comparison; 3] = [
+const COMPARISONS: [Comparison; 5] = [
     Comparison {
         table: "zone_minute",
         key: &["node_id", "minute", "zone_id"],
@@ -37,13 +37,25 @@ const COMPARISONS: [Comparison; 3] = [
     Comparison {
         table: "share_minute",
         key: &["node_id", "minute", "zone_id", "workload_id"],
-        sums: &["active_uj", "usage_ns"],
+        sums: &["active_uj", "usage_ns", "request_us"],
         whole: WHOLE_MINUTE,
     },
     Comparison {
         table: "run_stage",
         key: &["run_id", "stage"],
         sums: &["start_ms", "end_ms"],
+        whole: WHOLE_LEDGER,
+    },
+    Comparison {
+        table: "unnamed",
+        key: &["node_id", "workload_id"],
+        sums: &["start_ms", "end_ms"],
+        whole: WHOLE_LEDGER,
+    },
+    Comparison {
+        table: "renamed",
+        key: &["node_id", "was_id"],
+        sums: &["is_id"],
         whole: WHOLE_LEDGER,
     },
 ];
@@ -91,7 +103,7 @@ pub(super) fn totals(connection: &Connection, report: &mut CheckReport) -> rusql
         .try_for_each(|sql| find_faults(connection, report, sql))
 }
 
-const TOTALS: [&str; 3] = [
+const TOTALS: [&str; 4] = [
     "WITH again AS MATERIALIZED (
          SELECT node_id, zone_id, sum(measured_uj) AS measured_uj, sum(idle_uj) AS idle_uj,
                 sum(system_uj) AS system_uj
@@ -106,10 +118,11 @@ const TOTALS: [&str; 3] = [
         OR coalesce(stored.system_uj, 0) <> coalesce(again.system_uj, 0) LIMIT 51",
     "WITH again AS MATERIALIZED (
          SELECT run.id AS run_id, workload.stage AS stage, sum(active_uj) AS active_uj
-         FROM (SELECT node_id, workload_id, sum(active_uj) AS active_uj
+         FROM (SELECT node_id, workload_id AS was_id, sum(active_uj) AS active_uj
                FROM main.share_minute GROUP BY 1, 2
                UNION ALL SELECT node_id, workload_id, sum(active_uj) FROM share_hour GROUP BY 1, 2)
-         JOIN node ON node.id = node_id JOIN workload ON workload.id = workload_id
+         LEFT JOIN main.renamed AS renamed USING (node_id, was_id)
+         JOIN node ON node.id = node_id JOIN workload ON workload.id = coalesce(is_id, was_id)
          JOIN run ON run.cluster = node.cluster AND run.workflow = workload.workflow
                  AND run.run = workload.run
          WHERE workload.workflow <> '' OR workload.run <> '' OR workload.stage <> ''
@@ -120,9 +133,10 @@ const TOTALS: [&str; 3] = [
      WHERE coalesce(stored.active_uj, 0) <> coalesce(again.active_uj, 0) LIMIT 51",
     "WITH again AS MATERIALIZED (
          SELECT DISTINCT run.id AS run_id, node_id
-         FROM (SELECT DISTINCT node_id, workload_id FROM main.share_minute
+         FROM (SELECT DISTINCT node_id, workload_id AS was_id FROM main.share_minute
                UNION SELECT DISTINCT node_id, workload_id FROM share_hour)
-         JOIN node ON node.id = node_id JOIN workload ON workload.id = workload_id
+         LEFT JOIN main.renamed AS renamed USING (node_id, was_id)
+         JOIN node ON node.id = node_id JOIN workload ON workload.id = coalesce(is_id, was_id)
          JOIN run ON run.cluster = node.cluster AND run.workflow = workload.workflow
                  AND run.run = workload.run
          WHERE workload.workflow <> '' OR workload.run <> '' OR workload.stage <> '')
@@ -130,6 +144,14 @@ const TOTALS: [&str; 3] = [
             || ': a run is not noted on a node that it ran on'
      FROM again LEFT JOIN main.run_node AS stored USING (run_id, node_id)
      WHERE stored.node_id IS NULL LIMIT 51",
+    "SELECT 'unnamed node_id ' || node_id || ' workload_id ' || workload_id
+            || ': its energy is not the sum of its minutes and hours'
+     FROM main.unnamed AS stored JOIN (
+         SELECT node_id, workload_id, sum(active_uj) AS active_uj
+         FROM (SELECT node_id, workload_id, active_uj FROM main.share_minute
+               UNION ALL SELECT node_id, workload_id, active_uj FROM share_hour)
+         GROUP BY 1, 2) AS again USING (node_id, workload_id)
+     WHERE stored.active_uj <> again.active_uj LIMIT 51",
 ];
 
 /// In every additive zone, minute and hour, the parts sum to what was measured.

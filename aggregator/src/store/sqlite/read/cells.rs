@@ -6,8 +6,8 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::super::loss;
 use super::super::row::{amount, energy};
+use super::super::{loss, names};
 use super::{TooMany, runs};
 use crate::rollup::MINUTE_MS;
 use crate::store::{Cell, NodeKey, RunFilter, RunKey, RunLedger, Share, WorkloadLabels};
@@ -46,7 +46,12 @@ struct Reading {
     cells: Vec<Cell>,
     positions: HashMap<CellKey, usize>,
     workloads: Vec<WorkloadLabels>,
-    indexes: HashMap<i64, usize>,
+    /// By node and workload, as the shares have them.
+    indexes: HashMap<(i64, i64), usize>,
+    /// By workload, as it is named.
+    named: HashMap<i64, usize>,
+    /// Parallel to `workloads`: it has been told under other names too, so that a cell may have two shares of it.
+    has_aliases: Vec<bool>,
     left: usize,
 }
 
@@ -73,6 +78,8 @@ pub(in crate::store::sqlite) fn run_ledger(
         positions: HashMap::new(),
         workloads: Vec::new(),
         indexes: HashMap::new(),
+        named: HashMap::new(),
+        has_aliases: Vec::new(),
         left: MAX_ROWS,
     };
     for form in &FORMS {
@@ -169,7 +176,7 @@ impl Reading {
             ..
         } = form;
         let sql = format!(
-            "SELECT {time}, share.node_id, zone_id, workload_id, active_uj, usage_ns
+            "SELECT {time}, share.node_id, zone_id, workload_id, active_uj, usage_ns, request_us
              FROM run_node JOIN {shares} AS share ON share.node_id = run_node.node_id
              WHERE run_id = ?1 AND {time} BETWEEN ?2 AND ?3"
         );
@@ -181,11 +188,12 @@ impl Reading {
                 continue;
             };
             let share = Share {
-                workload: self.workload(connection, row.get(3)?)?,
+                workload: self.workload(connection, row.get(1)?, row.get(3)?)?,
                 active: energy(row, 4)?,
                 usage_ns: amount(row, 5)?,
+                request_us: amount(row, 6)?,
             };
-            self.cells[position].shares.push(share);
+            self.add_share(position, share);
             if !self.has_room() {
                 return Ok(false);
             }
@@ -198,14 +206,39 @@ impl Reading {
         self.left > 0
     }
 
+    /// A cell has one share of a workload, also where its name came in the midst.
+    fn add_share(&mut self, position: usize, share: Share) {
+        let shares = &mut self.cells[position].shares;
+        if self.has_aliases[share.workload]
+            && let Some(same) = shares
+                .iter_mut()
+                .find(|other| other.workload == share.workload)
+        {
+            same.active += share.active;
+            same.usage_ns = same.usage_ns.saturating_add(share.usage_ns);
+            same.request_us = same.request_us.saturating_add(share.request_us);
+            return;
+        }
+        shares.push(share);
+    }
+
     /// Index of a workload's labels.
-    fn workload(&mut self, connection: &Connection, id: i64) -> rusqlite::Result<usize> {
-        if let Some(&index) = self.indexes.get(&id) {
+    fn workload(&mut self, connection: &Connection, node: i64, id: i64) -> rusqlite::Result<usize> {
+        if let Some(&index) = self.indexes.get(&(node, id)) {
             return Ok(index);
         }
-        self.workloads.push(read_workload(connection, id)?);
-        let index = self.workloads.len() - 1;
-        self.indexes.insert(id, index);
+        let is_id = names::resolve(connection, node, id)?;
+        let index = match self.named.get(&is_id) {
+            Some(&index) => index,
+            None => {
+                self.workloads.push(read_workload(connection, is_id)?);
+                self.has_aliases.push(false);
+                self.named.insert(is_id, self.workloads.len() - 1);
+                self.workloads.len() - 1
+            }
+        };
+        self.has_aliases[index] |= is_id != id;
+        self.indexes.insert((node, id), index);
         Ok(index)
     }
 }

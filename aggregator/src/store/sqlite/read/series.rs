@@ -129,7 +129,8 @@ impl<'a> Lines<'a> {
             connection,
             sql: format!(
                 "SELECT CASE {of} WHEN '' THEN NULL ELSE cluster || '/' || workflow || '/' || {of} END
-                 FROM node JOIN workload ON workload.id = ?2 WHERE node.id = ?1"
+                 FROM node LEFT JOIN renamed ON node_id = node.id AND was_id = ?2
+                 JOIN workload ON workload.id = coalesce(is_id, ?2) WHERE node.id = ?1"
             ),
             known: HashMap::new(),
             positions: HashMap::new(),
