@@ -10,7 +10,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use tokio::runtime::Runtime;
 
 use crate::commands::{
-    compare, demo, exec, import, intensity, ledger, output, report, runs, serve, token,
+    compare, demo, exec, explain, import, intensity, ledger, output, report, runs, serve, token,
 };
 use crate::format::escape;
 
@@ -84,6 +84,8 @@ enum Command {
     Compare(compare::CompareArgs),
     /// Run a command on its own line of the ledger
     Exec(exec::ExecArgs),
+    /// Say to which run and stage a pod belongs, and by which rule
+    Explain(explain::ExplainArgs),
     /// Show the carbon intensity of a grid
     Intensity(intensity::IntensityArgs),
     /// Bring energy or carbon intensities from a file
@@ -109,13 +111,17 @@ pub fn main() -> ExitCode {
 }
 
 /// Flags for all commands that some commands do without.
-const NOT_FOR: [(&str, &str); 13] = [
+const NOT_FOR: [(&str, &str); 17] = [
     ("serve", "server"),
     ("serve", "ca_file"),
     ("exec", "server"),
     ("exec", "data_dir"),
     ("exec", "token_file"),
     ("exec", "ca_file"),
+    ("explain", "server"),
+    ("explain", "data_dir"),
+    ("explain", "token_file"),
+    ("explain", "ca_file"),
     ("ledger", "server"),
     ("ledger", "token_file"),
     ("ledger", "ca_file"),
@@ -145,6 +151,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Runs(args) => block_on(runs::run(&args, asked)),
         Command::Report(args) => block_on(report::run(&args, asked)),
         Command::Compare(args) => block_on(compare::run(&args, asked)),
+        Command::Explain(args) => block_on(explain::run(&args)),
         Command::Intensity(args) => block_on(intensity::run(&args, asked)),
         Command::Import(args) => block_on(import::run(&args, asked)),
         Command::Token(args) => block_on(token::run(&args, asked)),

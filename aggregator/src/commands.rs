@@ -3,6 +3,7 @@
 pub mod compare;
 pub mod demo;
 pub mod exec;
+pub mod explain;
 pub mod import;
 pub mod intensity;
 pub mod ledger;

@@ -5,6 +5,7 @@
 
 pub mod comparison;
 pub mod escape;
+pub(crate) mod explain;
 pub mod grid;
 pub mod report_csv;
 pub mod report_markdown;

@@ -14,6 +14,7 @@ fn every_command_says_what_it_does() {
         "report",
         "compare",
         "exec",
+        "explain",
         "intensity",
         "import",
         "import energy",

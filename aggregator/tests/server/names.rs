@@ -211,8 +211,8 @@ proptest! {
             let middle = order.index(batches.len());
             batches.rotate_left(middle);
             // Each that ever ran under its uid is named once all is there.
-            for pod in 0..3 {
-                let names = vec![(unnamed(uids[pod]), named(pod))];
+            for (pod, uid) in uids.into_iter().enumerate() {
+                let names = vec![(unnamed(uid), named(pod))];
                 batches.push(telling(of("n1", 100 + pod as u64, vec![]), names));
             }
             for batch in batches {
