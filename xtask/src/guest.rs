@@ -1,7 +1,6 @@
 //! Other kernels, each in a machine of its own under QEMU: Debian's packages, a root made of a few programs,
 //! and what the guest reports. Everything is kept below target/guest.
 
-mod archive;
 mod image;
 mod kernel;
 mod machine;

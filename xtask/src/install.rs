@@ -1,12 +1,60 @@
 //! Installs what a command needs, and says so first.
 
+mod archive;
+pub(crate) mod prometheus;
+pub(crate) mod wheels;
+
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
+
+pub(crate) use self::archive::{Archive, Lists};
 
 use crate::run::{answer, cargo, run};
 use crate::workspace;
+
+/// A program that the project installs for itself alone, in one version.
+pub(crate) struct Tool {
+    /// Its file in target/tools/bin.
+    pub(crate) name: &'static str,
+    /// What makes it say its version.
+    pub(crate) ask: &'static [&'static str],
+    /// How what it says begins.
+    pub(crate) says: &'static str,
+}
+
+impl Tool {
+    /// Whether it is there, in this version.
+    pub(crate) fn is_there(&self) -> bool {
+        let path = workspace::tools().join("bin").join(self.name);
+        let said = answer(path, self.ask);
+        said.is_some_and(|text| format!("{text}\n").starts_with(self.says))
+    }
+}
+
+/// Moves a program's file to its place among the project's own, and asks it for its version.
+///
+/// # Errors
+/// Where it cannot be moved, or it is another.
+pub(crate) fn put(file: &Path, tool: &Tool) -> Result<()> {
+    let bin = workspace::tools().join("bin");
+    let place = bin.join(tool.name);
+    let put = fs::create_dir_all(&bin)
+        .and_then(|()| fs::set_permissions(file, fs::Permissions::from_mode(0o755)))
+        .and_then(|()| fs::rename(file, &place));
+    put.with_context(|| format!("cannot move {} to {}", file.display(), place.display()))?;
+    ensure!(
+        tool.is_there(),
+        "{} {} does not say '{}'",
+        place.display(),
+        tool.ask.join(" "),
+        tool.says.trim_end()
+    );
+    Ok(())
+}
 
 /// Whether this process is root.
 pub(crate) fn is_root() -> bool {

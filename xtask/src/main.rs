@@ -3,6 +3,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod bench;
+mod cluster;
 mod demo;
 mod ebpf;
 mod fuzz;
@@ -35,6 +36,7 @@ enum Command {
     Test(test::Args),
     Demo(demo::Args),
     Bench(bench::Args),
+    Cluster(cluster::Args),
     #[command(hide = true)]
     PingPong(bench::ping_pong::Args),
 }
@@ -55,6 +57,7 @@ fn run(command: Command) -> Result<()> {
         Command::Test(args) => test::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Cluster(args) => cluster::run(&args),
         Command::PingPong(args) => bench::ping_pong::run(&args),
     }
 }

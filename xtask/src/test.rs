@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, bail};
 pub(crate) use self::nextest::Outcome;
 
 use crate::run::{cargo, run as run_program};
-use crate::{ebpf, fuzz, install};
+use crate::{cluster, ebpf, fuzz, install};
 
 /// Install what the tests need, then check format, lints and tests.
 #[derive(clap::Args)]
@@ -35,6 +35,8 @@ pub(crate) enum Part {
     Promtool,
     /// The fuzz targets, which take minutes.
     Fuzz,
+    /// The tests in a Kubernetes cluster, whose API server takes minutes to build once.
+    Cluster,
 }
 
 impl Part {
@@ -43,6 +45,7 @@ impl Part {
             Self::Ebpf => "ebpf",
             Self::Promtool => "promtool",
             Self::Fuzz => "fuzz",
+            Self::Cluster => "cluster",
         }
     }
 
@@ -52,6 +55,7 @@ impl Part {
             Self::Ebpf => Some("kind(test) & (binary(ebpf) | test(ebpf))"),
             Self::Promtool => Some("kind(test) & test(promtool)"),
             Self::Fuzz => None,
+            Self::Cluster => Some("kind(test) & binary(cluster)"),
         }
     }
 }
@@ -133,11 +137,18 @@ fn prerequisites(without: &[Part]) -> Result<()> {
     // setpriv: the tests run programs with fewer capabilities.
     install::debian_program("setpriv", "util-linux")?;
     if !without.contains(&Part::Promtool) {
-        install::debian_program("promtool", "prometheus")
-            .context("or leave it out with `--without promtool`")?;
+        install::prometheus::promtool().context("or leave it out with `--without promtool`")?;
     }
     if !without.contains(&Part::Ebpf) && !install::is_root() {
         bail!("the eBPF tests need root: run as root, or leave them out with `--without ebpf`");
+    }
+    if !without.contains(&Part::Cluster) {
+        if !install::is_root() {
+            bail!(
+                "the cluster's tests need root: run as root, or leave them out with `--without cluster`"
+            );
+        }
+        cluster::install().context("or leave it out with `--without cluster`")?;
     }
     if !without.contains(&Part::Fuzz) {
         fuzz::prerequisites().context("or leave it out with `--without fuzz`")?;

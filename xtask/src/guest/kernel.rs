@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::archive::Archive;
 use super::directory;
+use crate::install::{Archive, Lists};
 
 /// What always depends on the newest ABI's package.
 const NEWEST: &str = "linux-image-cloud-amd64";
@@ -41,7 +41,7 @@ impl Series {
             return Ok(pinned);
         }
         let lists = directory().join("apt").join(self.debian);
-        let archive = Archive::open(self.debian, &lists)?;
+        let archive = Archive::open(self.debian, Lists::Binary, &lists)?;
         let mut release = self.pinned.to_owned();
         if !packages(&release, self.with_headers)
             .iter()

@@ -163,6 +163,10 @@ mod tests {
         assert_eq!(filter(&[]), None);
         assert_eq!(filter(&[Part::Fuzz]), None);
         assert_eq!(
+            filter(&[Part::Cluster]).as_deref(),
+            Some("not (kind(test) & binary(cluster))")
+        );
+        assert_eq!(
             filter(&[Part::Ebpf, Part::Fuzz, Part::Promtool]).as_deref(),
             Some(
                 "not (kind(test) & (binary(ebpf) | test(ebpf))) & not (kind(test) & test(promtool))"

@@ -12,8 +12,17 @@ use crate::run::output;
 const MIRROR: &str = "http://deb.debian.org";
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
+/// What of the archive is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lists {
+    /// Packages.
+    Binary,
+    /// Packages, and what they are built from.
+    BinaryAndSource,
+}
+
 /// One release's packages, as the archive has them today.
-pub(super) struct Archive {
+pub(crate) struct Archive {
     configuration: PathBuf,
 }
 
@@ -22,12 +31,12 @@ impl Archive {
     ///
     /// # Errors
     /// Where the archive cannot be reached or its signature does not hold; the error names the URL.
-    pub(super) fn open(release: &str, directory: &Path) -> Result<Self> {
+    pub(crate) fn open(release: &str, lists: Lists, directory: &Path) -> Result<Self> {
         if !Path::new(KEYRING).is_file() {
             bail!("{KEYRING} is missing: install debian-archive-keyring");
         }
         let configuration = directory.join("apt.conf");
-        write_configuration(release, directory, &configuration)
+        write_configuration(release, lists, directory, &configuration)
             .with_context(|| format!("cannot write {}", directory.display()))?;
         let archive = Self { configuration };
         println!("downloading the package lists of Debian's {release} from {MIRROR}");
@@ -43,7 +52,7 @@ impl Archive {
     }
 
     /// Whether a package is there.
-    pub(super) fn has(&self, package: &str) -> bool {
+    pub(crate) fn has(&self, package: &str) -> bool {
         self.show(package).is_ok()
     }
 
@@ -52,7 +61,7 @@ impl Archive {
     ///
     /// # Errors
     /// Where the archive has no such package, or it depends on nothing.
-    pub(super) fn depends(&self, package: &str) -> Result<String> {
+    pub(crate) fn depends(&self, package: &str) -> Result<String> {
         let fields = self.show(package)?;
         first_dependency(&fields)
             .map(str::to_owned)
@@ -63,7 +72,7 @@ impl Archive {
     ///
     /// # Errors
     /// As [`Archive::open`], and where it cannot be unpacked.
-    pub(super) fn unpack(&self, package: &str, directory: &Path) -> Result<()> {
+    pub(crate) fn unpack(&self, package: &str, directory: &Path) -> Result<()> {
         let mut ask = self.apt("apt-get");
         let uris = output(ask.args(["--quiet=2", "--print-uris", "download", package]))?;
         let (url, name, bytes) =
@@ -83,6 +92,19 @@ impl Archive {
         fs::remove_file(&file).with_context(|| format!("cannot remove {}", file.display()))
     }
 
+    /// Downloads what a package is built from into `directory` and unpacks it there, with Debian's changes.
+    ///
+    /// # Errors
+    /// As [`Archive::unpack`].
+    pub(crate) fn unpack_source(&self, package: &str, directory: &Path) -> Result<()> {
+        println!("downloading what Debian's {package} is built from, from {MIRROR}");
+        let mut apt = self.apt("apt-get");
+        apt.args(["--quiet=2", "source", package])
+            .current_dir(directory);
+        output(&mut apt).with_context(|| format!("cannot download the source of {package}"))?;
+        Ok(())
+    }
+
     fn show(&self, package: &str) -> Result<String> {
         let mut apt = self.apt("apt-cache");
         output(apt.args(["--no-all-versions", "show", package]))
@@ -99,19 +121,13 @@ impl Archive {
 
 fn write_configuration(
     release: &str,
+    lists: Lists,
     directory: &Path,
     configuration: &Path,
 ) -> std::io::Result<()> {
     fs::create_dir_all(directory.join("lists/partial"))?;
     fs::create_dir_all(directory.join("cache/archives/partial"))?;
-    let source = |archive: &str, suite: &str| {
-        format!("deb [arch=amd64 signed-by={KEYRING}] {MIRROR}/{archive} {suite} main\n")
-    };
-    let security = format!("{release}-security");
-    fs::write(
-        directory.join("sources.list"),
-        source("debian", release) + &source("debian-security", &security),
-    )?;
+    fs::write(directory.join("sources.list"), sources(release, lists))?;
     // Nothing is installed as far as this apt knows, whatever the machine has.
     fs::write(directory.join("status"), "")?;
     let at = directory.display();
@@ -132,6 +148,22 @@ fn write_configuration(
              Acquire::Languages \"none\";\n"
         ),
     )
+}
+
+/// apt's list of where packages come from.
+fn sources(release: &str, lists: Lists) -> String {
+    let security = format!("{release}-security");
+    let kinds: &[&str] = match lists {
+        Lists::Binary => &["deb [arch=amd64"],
+        Lists::BinaryAndSource => &["deb [arch=amd64", "deb-src ["],
+    };
+    let mut text = String::new();
+    for kind in kinds {
+        for (archive, suite) in [("debian", release), ("debian-security", &security)] {
+            text += &format!("{kind} signed-by={KEYRING}] {MIRROR}/{archive} {suite} main\n");
+        }
+    }
+    text
 }
 
 /// The first package of a `Depends:` field.
@@ -178,5 +210,17 @@ mod tests {
             ))
         );
         assert_eq!(download("W: nothing"), None);
+    }
+
+    #[test]
+    fn sources_are_listed_where_they_are_asked_for() {
+        let count = |lists, kind: &str| {
+            let text = sources("bookworm", lists);
+            text.lines().filter(|line| line.starts_with(kind)).count()
+        };
+        assert_eq!(count(Lists::Binary, "deb ["), 2);
+        assert_eq!(count(Lists::Binary, "deb-src ["), 0);
+        assert_eq!(count(Lists::BinaryAndSource, "deb ["), 2);
+        assert_eq!(count(Lists::BinaryAndSource, "deb-src ["), 2);
     }
 }
