@@ -26,7 +26,22 @@ impl Authority {
     /// # Errors
     /// Where the files cannot be written.
     pub fn sign(&self, cert: &Path, key: &Path, subject: &[(DnType, &str)]) -> anyhow::Result<()> {
-        let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()])?;
+        self.sign_names(&["127.0.0.1"], cert, key, subject)
+    }
+
+    /// The same, of a server that goes by these names and addresses.
+    ///
+    /// # Errors
+    /// As [`Authority::sign`].
+    pub fn sign_names(
+        &self,
+        names: &[&str],
+        cert: &Path,
+        key: &Path,
+        subject: &[(DnType, &str)],
+    ) -> anyhow::Result<()> {
+        let names: Vec<String> = names.iter().copied().map(str::to_owned).collect();
+        let mut params = CertificateParams::new(names)?;
         for (field, value) in subject {
             params.distinguished_name.push(field.clone(), *value);
         }

@@ -16,6 +16,7 @@ pub mod agent_cost;
 pub mod authority;
 pub mod cgroups;
 pub mod chaos;
+pub mod cluster;
 pub mod load;
 pub mod nvml;
 pub mod powercap;

@@ -1,0 +1,5 @@
+//! In a Kubernetes cluster: a real API server, pods that are real processes. `cargo xtask cluster` installs what it
+//! takes. Needs root, for the cgroups.
+#![allow(clippy::unwrap_used)]
+
+mod testbed;
