@@ -62,7 +62,15 @@ impl Access {
     /// # Errors
     /// Where the certificate cannot be read.
     pub fn through(&self, proxy: &Proxy) -> anyhow::Result<Self> {
-        let access = Self::new(proxy.url(), &self.ca, &self.token)?;
+        self.at(proxy.url(), &self.ca)
+    }
+
+    /// The same token at another server, such as a kubelet.
+    ///
+    /// # Errors
+    /// Where the certificate cannot be read.
+    pub fn at(&self, server: &str, ca: &Path) -> anyhow::Result<Self> {
+        let access = Self::new(server, ca, &self.token)?;
         Ok(access.in_namespace(&self.namespace))
     }
 

@@ -6,6 +6,7 @@
 
 mod names;
 mod pod;
+mod server;
 mod status;
 
 use anyhow::Context as _;
@@ -14,7 +15,9 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use self::names::Names;
+use self::pod::Known;
 pub use self::pod::Pod;
+pub use self::server::KubeletServer;
 use super::{Access, Cluster};
 use crate::cgroups::Cgroup;
 
@@ -32,6 +35,8 @@ pub struct Kubelet {
     access: Access,
     node: String,
     names: Names,
+    /// What runs here, as it is told of.
+    known: Known,
     _top: Cgroup,
 }
 
@@ -46,6 +51,7 @@ impl Kubelet {
         let kubelet = Self {
             _top: Cgroup::new(&top)?,
             names: Names { top, driver },
+            known: Known::default(),
             node: node.to_owned(),
             access,
         };
@@ -96,7 +102,13 @@ impl Kubelet {
     /// # Errors
     /// Where a cgroup cannot be made, or a process cannot be started, or an init container fails.
     pub fn start_processes(&self, object: &Value) -> anyhow::Result<Pod> {
-        Pod::start(&self.names, object)
+        let mut object = object.clone();
+        let annotations = &mut object["metadata"]["annotations"];
+        annotations["kubernetes.io/config.seen"] = now().into();
+        if annotations["kubernetes.io/config.source"].is_null() {
+            annotations["kubernetes.io/config.source"] = "api".into();
+        }
+        Pod::start(&self.names, &self.known, &object)
     }
 
     /// Tells the API server how a pod is: phase, conditions, and each container's state and id.
@@ -104,8 +116,7 @@ impl Kubelet {
     /// # Errors
     /// Where it is not told.
     pub fn report(&self, pod: &mut Pod) -> anyhow::Result<()> {
-        pod.look()?;
-        let status = json!({ "status": status::of_pod(pod) });
+        let status = json!({ "status": pod.look()? });
         let path = format!("{}/status", pod.path());
         self.access.patch(&path, &status).map(drop)
     }
@@ -192,6 +203,15 @@ impl Kubelet {
         self.access.put(&path, &all)?;
         pod.start_ephemeral(&self.names, &container)?;
         self.report(pod)
+    }
+
+    /// Serves `/pods` as a kubelet does, over TLS, to whom the API server lets `get` this node's `proxy`. Its pods are those
+    /// whose processes were started here, whether an API server knows of them or not.
+    ///
+    /// # Errors
+    /// Where there is no port for it.
+    pub fn serve(&self) -> anyhow::Result<KubeletServer> {
+        KubeletServer::start(&self.access, &self.node, &self.known)
     }
 
     /// Marks a pod as one that is to end, in the API alone: as `kubectl delete` leaves it until the kubelet has ended it.

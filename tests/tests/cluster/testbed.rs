@@ -176,6 +176,60 @@ fn a_static_pod_has_a_mirror_with_the_hash_that_its_cgroups_have() {
 }
 
 #[test]
+fn the_kubelet_s_own_port_tells_its_pods_to_those_who_may_ask() {
+    let mut cluster = Cluster::start().unwrap();
+    let kubelet = Kubelet::start(&cluster, "node-1", Driver::Cgroupfs).unwrap();
+    let server = kubelet.serve().unwrap();
+    cluster.make_service_account("work", "agent").unwrap();
+    let agent = cluster.service_account("work", "agent").unwrap();
+    let agent = agent.at(&server.url(), &server.ca_file()).unwrap();
+    let (status, said) = agent.text("/pods").unwrap();
+    assert_eq!(status, 403, "{said}");
+    assert!(said.contains("resource=nodes, subresource=proxy"), "{said}");
+    let role = [
+        "create",
+        "clusterrole",
+        "kubelet",
+        "--verb=get",
+        "--resource=nodes/proxy",
+    ];
+    cluster.kubectl(&role).unwrap();
+    let account = "--serviceaccount=work:agent";
+    let bind = [
+        "create",
+        "clusterrolebinding",
+        "kubelet",
+        "--clusterrole=kubelet",
+        account,
+    ];
+    cluster.kubectl(&bind).unwrap();
+    poll("the right is there", || {
+        Ok((agent.text("/pods")?.0 == 200).then_some(()))
+    })
+    .unwrap();
+
+    let containers = json!([{ "name": "main" }]);
+    let pods = [
+        kubelet.run(&pod("api", &containers)).unwrap(),
+        kubelet.start_static(&pod("static", &containers)).unwrap(),
+    ];
+    cluster.stop_api_server().unwrap();
+    let before = server.answered();
+    let list = agent.get("/pods").unwrap();
+    assert_eq!(server.answered(), before + 1);
+    for pod in pods {
+        let mut items = list["items"].as_array().unwrap().iter();
+        let item = items.find(|item| item["metadata"]["uid"] == pod.uid());
+        let id = &item.unwrap()["status"]["containerStatuses"][0]["containerID"];
+        assert_eq!(*id, format!("containerd://{}", pod.container_id("main")));
+        drop(pod);
+    }
+    assert_eq!(agent.get("/pods").unwrap()["items"], json!([]));
+    drop(server);
+    assert!(agent.get("/pods").is_err());
+}
+
+#[test]
 fn a_controller_s_pod_is_taken_by_the_kubelet() {
     let cluster = Cluster::with_controllers().unwrap();
     let kubelet = Kubelet::start(&cluster, "node-1", Driver::Cgroupfs).unwrap();
@@ -313,4 +367,18 @@ fn a_proxy_cuts_refuses_and_stalls() {
         through.get(PODS).unwrap()["items"][0]["metadata"]["name"],
         "first"
     );
+
+    // Shortly before a watch times out it says how far it has come, where that is further than at its start.
+    let bookmarked = format!("{path}&allowWatchBookmarks=true&timeoutSeconds=5");
+    let mut watch = through.watch(&bookmarked).unwrap();
+    kubelet.create(&pod("second", &containers)).unwrap();
+    let bookmark = watch.until("BOOKMARK").unwrap();
+    assert_eq!(bookmark["object"]["kind"], "Pod");
+    assert_eq!(watch.event().unwrap(), None);
+    let asked = cluster.requests_of("admin").unwrap();
+    let watch = asked
+        .iter()
+        .find(|request| request.uri == bookmarked)
+        .unwrap();
+    assert_eq!((watch.verb.as_str(), watch.code), ("watch", 200));
 }

@@ -1,14 +1,16 @@
 //! A pod's part on the machine: its cgroups and its processes.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::Child;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context as _, ensure};
 use serde_json::Value;
 
 use super::names::{Names, qos};
-use super::now;
+use super::{now, status};
 use crate::cgroups::Cgroup;
 use crate::poll;
 
@@ -20,10 +22,25 @@ pub(super) enum Kind {
     Ephemeral,
 }
 
+/// The pods of a node, by uid, as the kubelet itself would tell of them.
+#[derive(Clone, Default)]
+pub(super) struct Known(Arc<Mutex<BTreeMap<String, Value>>>);
+
+impl Known {
+    pub(super) fn list(&self) -> Value {
+        self.lock().values().cloned().collect()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Value>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// A pod on this machine. Its processes are killed and its cgroups removed when it is dropped.
 pub struct Pod {
     object: Value,
     uid: String,
+    known: Known,
     pub(super) started: String,
     pub(super) containers: Vec<Container>,
     pause: Container,
@@ -45,7 +62,7 @@ pub(super) struct Container {
 }
 
 impl Pod {
-    pub(super) fn start(names: &Names, object: &Value) -> anyhow::Result<Self> {
+    pub(super) fn start(names: &Names, known: &Known, object: &Value) -> anyhow::Result<Self> {
         let uid = object["metadata"]["uid"].as_str();
         let uid = uid.context("the pod has a uid")?.to_owned();
         let spec = &object["spec"];
@@ -65,14 +82,17 @@ impl Pod {
                 containers.push(container);
             }
         }
-        Ok(Self {
+        let mut pod = Self {
             object: object.clone(),
             uid,
+            known: known.clone(),
             started,
             containers,
             pause,
             cgroup,
-        })
+        };
+        pod.look()?;
+        Ok(pod)
     }
 
     pub(super) fn start_ephemeral(&mut self, names: &Names, spec: &Value) -> anyhow::Result<()> {
@@ -184,9 +204,14 @@ impl Pod {
         container.wait().map(drop)
     }
 
-    /// Finds out which containers have ended.
-    pub(super) fn look(&mut self) -> anyhow::Result<()> {
-        self.containers.iter_mut().try_for_each(Container::look)
+    /// Finds out which containers have ended; returns the pod's status, which the node knows from now on.
+    pub(super) fn look(&mut self) -> anyhow::Result<Value> {
+        self.containers.iter_mut().try_for_each(Container::look)?;
+        let status = status::of_pod(self);
+        let mut object = self.object.clone();
+        object["status"] = status.clone();
+        self.known.lock().insert(self.uid.clone(), object);
+        Ok(status)
     }
 
     fn container(&self, name: &str) -> &Container {
@@ -199,6 +224,12 @@ impl Pod {
         let mut all = self.containers.iter_mut();
         let found = all.find(|container| container.name == name);
         found.unwrap_or_else(|| panic!("the pod has no container {name}"))
+    }
+}
+
+impl Drop for Pod {
+    fn drop(&mut self) {
+        self.known.lock().remove(&self.uid);
     }
 }
 
