@@ -1,5 +1,5 @@
 //! A Kubernetes cluster of a test's own: a real etcd and a real API server on this machine's loopback, with TLS, roles
-//! and tokens of service accounts, and somebody who plays a node's kubelet. `cargo xtask cluster` installs the programs.
+//! and tokens of service accounts, and somebody who plays a node's kubelet. `cargo xtask cluster` installs what it takes.
 
 mod access;
 mod control_plane;
@@ -218,7 +218,7 @@ impl Cluster {
     }
 
     /// Has etcd forget all but what is now. An API server that keeps pods in its memory still knows what happened since
-    /// it started: start it again, or have it keep none ([`Settings::uncached_pods`]), to get a 410 for what was before.
+    /// it started: for a 410 it must be started again, or keep none ([`Settings::uncached_pods`]).
     ///
     /// # Errors
     /// Where etcd does not answer.

@@ -18,7 +18,8 @@ const AT_ONCE: usize = 16;
 /// Longer than an API server on a busy machine takes for anything but a watch.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// An API server's address, who is trusted to be it, and a token. Not for use inside of an async runtime: it has its own.
+/// An API server's address, who is trusted to be it, and a token. It has an async runtime of its own, and so cannot be
+/// used inside of another.
 #[derive(Clone)]
 pub struct Access {
     server: String,

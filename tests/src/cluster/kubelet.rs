@@ -9,6 +9,8 @@ mod pod;
 mod server;
 mod status;
 
+use std::path::Path;
+
 use anyhow::Context as _;
 use jiff::Timestamp;
 use reqwest::Method;
@@ -19,7 +21,10 @@ use self::pod::Known;
 pub use self::pod::Pod;
 pub use self::server::KubeletServer;
 use super::{Access, Cluster};
-use crate::cgroups::Cgroup;
+use crate::cgroups::{Cgroup, Trees, remove};
+
+/// How a node's top cgroup begins; the id of the test's process, the node's name and a number follow.
+const TOP: &str = "hxmlops-cluster-";
 
 /// Who names the cgroups.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,8 +51,10 @@ impl Kubelet {
     /// # Errors
     /// Where either cannot be made; cgroups take root.
     pub fn start(cluster: &Cluster, node: &str, driver: Driver) -> anyhow::Result<Self> {
+        remove_left_behind()?;
         let access = cluster.admin().clone();
-        let top = format!("hxmlops-cluster-{}-{node}", std::process::id());
+        let number = fastrand::u32(..);
+        let top = format!("{TOP}{}-{node}-{number:08x}", std::process::id());
         let kubelet = Self {
             _top: Cgroup::new(&top)?,
             names: Names { top, driver },
@@ -129,8 +136,8 @@ impl Kubelet {
         self.run_object(&self.create(manifest)?)
     }
 
-    /// A pod that somebody else made, such as a controller: bound to this node where it is on none, as a scheduler would
-    /// do, then started and reported.
+    /// A pod that somebody else made, such as a controller: bound to this node where it is on none, as a scheduler
+    /// would do, then started and reported.
     ///
     /// # Errors
     /// Where there is no such pod, and as [`Kubelet::run`].
@@ -205,8 +212,8 @@ impl Kubelet {
         self.report(pod)
     }
 
-    /// Serves `/pods` as a kubelet does, over TLS, to whom the API server lets `get` this node's `proxy`. Its pods are those
-    /// whose processes were started here, whether an API server knows of them or not.
+    /// Serves `/pods` as a kubelet does, over TLS, to whom the API server lets `get` this node's `proxy`. Its pods are
+    /// those whose processes were started here, whether an API server knows of them or not.
     ///
     /// # Errors
     /// Where there is no port for it.
@@ -214,7 +221,8 @@ impl Kubelet {
         KubeletServer::start(&self.access, &self.node, &self.known)
     }
 
-    /// Marks a pod as one that is to end, in the API alone: as `kubectl delete` leaves it until the kubelet has ended it.
+    /// Marks a pod as one that is to end, in the API alone: as `kubectl delete` leaves it until the kubelet has
+    /// ended it.
     ///
     /// # Errors
     /// Where there is no such pod.
@@ -268,6 +276,22 @@ impl Kubelet {
         }
         object
     }
+}
+
+/// Nodes of a test that was killed.
+fn remove_left_behind() -> anyhow::Result<()> {
+    for root in Trees::find()?.all() {
+        for entry in std::fs::read_dir(root)?.flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let pid = name
+                .strip_prefix(TOP)
+                .and_then(|rest| rest.split('-').next());
+            if pid.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
+                remove(&entry.path());
+            }
+        }
+    }
+    Ok(())
 }
 
 fn with_image(container: &Value) -> Value {
