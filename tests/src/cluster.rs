@@ -20,7 +20,7 @@ use tempfile::TempDir;
 
 pub use self::access::Access;
 use self::control_plane::ControlPlane;
-pub use self::kubelet::{Driver, Kubelet, KubeletServer, Pod};
+pub use self::kubelet::{Driver, Kubelet, KubeletServer, Moment, Pod};
 pub use self::programs::tool;
 pub use self::proxy::Proxy;
 pub use self::requests::{Request, Requests};

@@ -5,6 +5,7 @@
 //! the API server is away. [`Kubelet::run`] and [`Kubelet::delete`] do both.
 
 mod names;
+mod observer;
 mod pod;
 mod server;
 mod status;
@@ -17,6 +18,8 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use self::names::Names;
+pub use self::observer::Moment;
+use self::observer::Observer;
 use self::pod::Known;
 pub use self::pod::Pod;
 pub use self::server::KubeletServer;
@@ -42,6 +45,7 @@ pub struct Kubelet {
     names: Names,
     /// What runs here, as it is told of.
     known: Known,
+    observer: Observer,
     _top: Cgroup,
 }
 
@@ -59,6 +63,7 @@ impl Kubelet {
             _top: Cgroup::new(&top)?,
             names: Names { top, driver },
             known: Known::default(),
+            observer: Observer::default(),
             node: node.to_owned(),
             access,
         };
@@ -88,6 +93,11 @@ impl Kubelet {
         &self.names.top
     }
 
+    /// From now on, whom to tell when a container begins and ends, such as a count that must miss nothing of it.
+    pub fn observe(&mut self, tell: impl FnMut(Moment<'_>) -> anyhow::Result<()> + Send + 'static) {
+        self.observer = Observer::new(tell);
+    }
+
     /// Makes a pod on this node, in the API alone, and its namespace where that is not there; returns it as it is
     /// there. Containers need no image.
     ///
@@ -115,7 +125,7 @@ impl Kubelet {
         if annotations["kubernetes.io/config.source"].is_null() {
             annotations["kubernetes.io/config.source"] = "api".into();
         }
-        Pod::start(&self.names, &self.known, &object)
+        Pod::start(&self.names, &self.observer, &self.known, &object)
     }
 
     /// Tells the API server how a pod is: phase, conditions, and each container's state and id.
@@ -208,7 +218,7 @@ impl Kubelet {
             None => all["ephemeralContainers"] = json!([container]),
         }
         self.access.put(&path, &all)?;
-        pod.start_ephemeral(&self.names, &container)?;
+        pod.start_ephemeral(&self.names, &self.observer, &container)?;
         self.report(pod)
     }
 

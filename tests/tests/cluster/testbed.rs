@@ -1,7 +1,9 @@
 //! The cluster itself is as the other tests take it to be.
 
 use std::fs;
+use std::sync::mpsc::channel;
 
+use e2e::cgroups::Trees;
 use e2e::cluster::{Cluster, Driver, Helm, Kubelet, Settings, on_node};
 use e2e::poll;
 use reqwest::Method;
@@ -98,7 +100,15 @@ fn a_cluster_knows_who_asks_and_what_they_may_do() {
 fn a_pod_is_real_processes_in_cgroups_as_a_kubelet_names_them() {
     let cluster = Cluster::start().unwrap();
     for (driver, node) in [(Driver::Cgroupfs, "node-1"), (Driver::Systemd, "node-2")] {
-        let kubelet = Kubelet::start(&cluster, node, driver).unwrap();
+        let mut kubelet = Kubelet::start(&cluster, node, driver).unwrap();
+        let (sender, moments) = channel();
+        kubelet.observe(move |moment| {
+            let has_cgroup = Trees::find()?
+                .all()
+                .all(|root| root.join(moment.path).is_dir());
+            let moment = (moment.container.to_owned(), moment.begins);
+            Ok(sender.send((moment, has_cgroup))?)
+        });
         let mut manifest = pod(
             &format!("pod-{node}"),
             &json!([
@@ -146,6 +156,15 @@ fn a_pod_is_real_processes_in_cgroups_as_a_kubelet_names_them() {
         let directories = pod.cgroup().directories().to_vec();
         assert!(directories.iter().all(|directory| directory.is_dir()));
         kubelet.delete(pod).unwrap();
+        let moments: Vec<_> = moments.try_iter().collect();
+        assert!(moments.iter().all(|(_, has_cgroup)| *has_cgroup));
+        for name in ["POD", "before", "main", "job", "debugger"] {
+            let of_it = moments
+                .iter()
+                .filter(|((container, _), _)| container == name);
+            let begins: Vec<bool> = of_it.map(|((_, begins), _)| *begins).collect();
+            assert_eq!(begins, [true, false], "{name}");
+        }
         assert!(directories.iter().all(|directory| !directory.exists()));
         let list = cluster.admin().get(PODS).unwrap();
         assert_eq!(list["items"], json!([]));

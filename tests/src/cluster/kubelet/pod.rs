@@ -10,6 +10,7 @@ use anyhow::{Context as _, ensure};
 use serde_json::Value;
 
 use super::names::{Names, qos};
+use super::observer::{Moment, Observer};
 use super::{now, status};
 use crate::cgroups::Cgroup;
 use crate::poll;
@@ -48,6 +49,15 @@ pub struct Pod {
     cgroup: Cgroup,
 }
 
+/// Where a container is to be.
+struct Place<'a> {
+    names: &'a Names,
+    observer: &'a Observer,
+    /// Its pod's name, and its pod's cgroup.
+    pod: &'a str,
+    cgroup: &'a str,
+}
+
 /// A container; `cgroup` and `process` are there until it has ended.
 pub(super) struct Container {
     pub(super) kind: Kind,
@@ -57,17 +67,31 @@ pub(super) struct Container {
     /// When it ended, and its exit code.
     pub(super) ended: Option<(String, i32)>,
     path: String,
+    pod: String,
+    observer: Observer,
     process: Option<Child>,
     cgroup: Option<Cgroup>,
 }
 
 impl Pod {
-    pub(super) fn start(names: &Names, known: &Known, object: &Value) -> anyhow::Result<Self> {
+    pub(super) fn start(
+        names: &Names,
+        observer: &Observer,
+        known: &Known,
+        object: &Value,
+    ) -> anyhow::Result<Self> {
         let uid = object["metadata"]["uid"].as_str();
         let uid = uid.context("the pod has a uid")?.to_owned();
         let spec = &object["spec"];
         let cgroup = Cgroup::new(&names.pod(qos(spec), &uid))?;
-        let start = |kind, spec: &Value| Container::start(names, cgroup.path(), kind, spec);
+        let name = object["metadata"]["name"].as_str().unwrap_or_default();
+        let place = Place {
+            names,
+            observer,
+            pod: name,
+            cgroup: cgroup.path(),
+        };
+        let start = |kind, spec: &Value| Container::start(&place, kind, spec);
         let pause = start(Kind::Main, &serde_json::json!({ "name": "POD" }))?;
         let started = now();
         let mut containers = Vec::new();
@@ -95,8 +119,19 @@ impl Pod {
         Ok(pod)
     }
 
-    pub(super) fn start_ephemeral(&mut self, names: &Names, spec: &Value) -> anyhow::Result<()> {
-        let container = Container::start(names, self.cgroup.path(), Kind::Ephemeral, spec)?;
+    pub(super) fn start_ephemeral(
+        &mut self,
+        names: &Names,
+        observer: &Observer,
+        spec: &Value,
+    ) -> anyhow::Result<()> {
+        let place = Place {
+            names,
+            observer,
+            pod: self.name(),
+            cgroup: self.cgroup.path(),
+        };
+        let container = Container::start(&place, Kind::Ephemeral, spec)?;
         self.containers.push(container);
         Ok(())
     }
@@ -235,11 +270,17 @@ impl Drop for Pod {
 
 impl Container {
     /// In its cgroup when this returns, or at its end already.
-    fn start(names: &Names, pod: &str, kind: Kind, spec: &Value) -> anyhow::Result<Self> {
+    fn start(place: &Place<'_>, kind: Kind, spec: &Value) -> anyhow::Result<Self> {
         let name = spec["name"].as_str().context("a container has a name")?;
         let id = format!("{:032x}{:032x}", fastrand::u128(..), fastrand::u128(..));
-        let path = names.container(pod, &id);
+        let path = place.names.container(place.cgroup, &id);
         let cgroup = Cgroup::new(&path)?;
+        place.observer.tell(Moment {
+            begins: true,
+            pod: place.pod,
+            container: name,
+            path: &path,
+        })?;
         let words = ["command", "args"].map(|list| spec[list].as_array());
         let words = words.into_iter().flatten().flatten();
         let words: Vec<&str> = words.filter_map(Value::as_str).collect();
@@ -265,6 +306,8 @@ impl Container {
             started: now(),
             ended: None,
             path,
+            pod: place.pod.to_owned(),
+            observer: place.observer.clone(),
             process: Some(process),
             cgroup: Some(cgroup),
         };
@@ -297,10 +340,20 @@ impl Container {
             let code = status.code().or_else(|| Some(128 + status.signal()?));
             self.ended = Some((now(), code.unwrap_or(255)));
             self.process = None;
+            self.tell_the_end()?;
             // A runtime removes it at once, with what the process has left behind.
             self.cgroup = None;
         }
         Ok(())
+    }
+
+    fn tell_the_end(&self) -> anyhow::Result<()> {
+        self.observer.tell(Moment {
+            begins: false,
+            pod: &self.pod,
+            container: &self.name,
+            path: &self.path,
+        })
     }
 
     fn wait(&mut self) -> anyhow::Result<i32> {
@@ -319,6 +372,8 @@ impl Drop for Container {
             // Either it has ended, or it ends now.
             let _ = process.kill();
             let _ = process.wait();
+            // Who wants to know may be gone.
+            let _ = self.tell_the_end();
         }
     }
 }
