@@ -22,15 +22,6 @@ pub mod watch;
 
 pub use self::directory::{Directory, Pods, Who};
 
-/// What the agent calls, by the way that it is told to use: API group, resource and verb. The chart's RBAC is this.
-pub const PERMISSIONS: [(Way, &[Permission]); 2] = [
-    (Way::Api, &[("", "pods", "list"), ("", "pods", "watch")]),
-    (Way::Kubelet, &[("", "nodes/proxy", "get")]),
-];
-
-/// API group, resource, verb.
-pub type Permission = (&'static str, &'static str, &'static str);
-
 /// Whom to ask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {

@@ -4,7 +4,7 @@
 mod access;
 mod control_plane;
 mod kubelet;
-mod programs;
+pub(crate) mod programs;
 mod proxy;
 mod requests;
 mod watch;

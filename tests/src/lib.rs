@@ -20,6 +20,7 @@ pub mod cluster;
 pub mod load;
 pub mod nvml;
 pub mod powercap;
+pub mod prometheus;
 pub mod redfish;
 mod scrape;
 pub mod simulated;

@@ -1,11 +1,12 @@
 //! A pod as the API and the kubelet tell it, as far as we read it, and what is kept of it. Pure.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::Resource;
 use kube::core::NamespaceResourceScope;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use wire::stage::{Owner, Placement, PodMeta, Rules};
 
 /// The annotation that gives a static pod's uid, which the pod's object in the API does not bear.
@@ -15,16 +16,57 @@ const STATIC_UID: &str = "kubernetes.io/config.hash";
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct ApiPod {
+    #[serde(deserialize_with = "read_meta")]
     metadata: ObjectMeta,
+    #[serde(deserialize_with = "or_default")]
     spec: Spec,
+    #[serde(deserialize_with = "or_default")]
     status: Status,
+}
+
+/// What is null is as if it were not there: so Go writes what is empty.
+fn or_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Default + Deserialize<'de>,
+{
+    Option::deserialize(deserializer).map(Option::unwrap_or_default)
+}
+
+/// Without what nobody here reads: the managed fields of a node's pods alone take some 10 MiB as JSON values.
+fn read_meta<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D::Error> {
+    #[derive(Default, Deserialize)]
+    #[serde(default, rename_all = "camelCase")]
+    struct Read {
+        name: Option<String>,
+        namespace: Option<String>,
+        uid: Option<String>,
+        resource_version: Option<String>,
+        labels: Option<BTreeMap<String, String>>,
+        annotations: Option<BTreeMap<String, String>>,
+        owner_references: Option<Vec<OwnerReference>>,
+    }
+    let read: Read = or_default(deserializer)?;
+    Ok(ObjectMeta {
+        name: read.name,
+        namespace: read.namespace,
+        uid: read.uid,
+        resource_version: read.resource_version,
+        labels: read.labels,
+        annotations: read.annotations,
+        owner_references: read.owner_references,
+        ..ObjectMeta::default()
+    })
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct Spec {
+    #[serde(deserialize_with = "or_default")]
     containers: Vec<ContainerSpec>,
+    #[serde(deserialize_with = "or_default")]
     init_containers: Vec<ContainerSpec>,
+    #[serde(deserialize_with = "or_default")]
     ephemeral_containers: Vec<ContainerSpec>,
 }
 
@@ -32,12 +74,14 @@ struct Spec {
 #[serde(default)]
 struct ContainerSpec {
     name: String,
+    #[serde(deserialize_with = "or_default")]
     resources: Resources,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 struct Resources {
+    #[serde(deserialize_with = "or_default")]
     requests: Requests,
 }
 
@@ -50,8 +94,11 @@ struct Requests {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct Status {
+    #[serde(deserialize_with = "or_default")]
     container_statuses: Vec<ContainerStatus>,
+    #[serde(deserialize_with = "or_default")]
     init_container_statuses: Vec<ContainerStatus>,
+    #[serde(deserialize_with = "or_default")]
     ephemeral_container_statuses: Vec<ContainerStatus>,
 }
 
@@ -61,12 +108,14 @@ struct ContainerStatus {
     name: String,
     #[serde(rename = "containerID")]
     container_id: Option<String>,
+    #[serde(deserialize_with = "or_default")]
     last_state: State,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 struct State {
+    #[serde(deserialize_with = "or_default")]
     terminated: Terminated,
 }
 
@@ -146,7 +195,7 @@ impl Pod {
             status,
         } = object;
         let uid = metadata.uid.filter(|uid| !uid.is_empty())?;
-        let owner = |owner: k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference| Owner {
+        let owner = |owner: OwnerReference| Owner {
             kind: owner.kind,
             name: owner.name,
         };
@@ -308,6 +357,15 @@ mod tests {
             ("dd", "debugger", "", 0),
         ];
         assert_eq!(containers, expected);
+        for empty in [
+            "{}",
+            r#"{"metadata": null, "spec": null, "status": null}"#,
+            r#"{"spec": {"containers": null, "initContainers": [{"name": "a", "resources": null}]},
+                "status": {"containerStatuses": [{"name": "a", "lastState": {"terminated": null}}]}}"#,
+        ] {
+            let nameless = serde_json::from_str(empty).unwrap();
+            assert_eq!(Pod::new(nameless, &Rules::built_in()), None);
+        }
         let nameless = serde_json::from_str("{}").unwrap();
         assert_eq!(Pod::new(nameless, &Rules::built_in()), None);
     }

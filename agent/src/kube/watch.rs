@@ -20,8 +20,6 @@ use super::Kube;
 use super::pod::{ApiPod, Pod};
 use crate::sensor::boottime_ns;
 
-/// Pods of one answer of a list, so that a large node's are not all in memory as text.
-const PAGE: u32 = 100;
 /// A watch ends after so many seconds, and is taken up again.
 const WATCH_SECONDS: u32 = 290;
 
@@ -97,7 +95,8 @@ where
 pub async fn follow(client: Client, node: &str, kube: &Kube) {
     let api: Api<ApiPod> = Api::all(client);
     let config = watcher::Config {
-        page_size: Some(PAGE),
+        // In pages the server would read all pods of the cluster from etcd; in one it has them in memory, by node.
+        page_size: None,
         ..watcher::Config::default()
             .fields(&format!("spec.nodeName={node}"))
             .any_semantic()

@@ -136,7 +136,11 @@ fn first_line(error: &serde_saphyr::Error) -> String {
 fn from_file(file: &Path, args: &ExplainArgs) -> anyhow::Result<Pod> {
     let mut text = String::new();
     let is_stdin = file == Path::new("-");
-    let name = if is_stdin { "standard input".to_owned() } else { file.display().to_string() };
+    let name = if is_stdin {
+        "standard input".to_owned()
+    } else {
+        file.display().to_string()
+    };
     let opened: Box<dyn Read> = if is_stdin {
         Box::new(stdin())
     } else {
@@ -148,12 +152,18 @@ fn from_file(file: &Path, args: &ExplainArgs) -> anyhow::Result<Pod> {
     pods.retain(|pod| {
         let meta = &pod.metadata;
         args.pod.as_ref().is_none_or(|name| *name == meta.name)
-            && args.namespace.as_ref().is_none_or(|name| *name == meta.namespace)
+            && args
+                .namespace
+                .as_ref()
+                .is_none_or(|name| *name == meta.namespace)
     });
     match pods.len() {
         1 => Ok(pods.remove(0)),
         0 => bail!("{name} has no such pod"),
-        _ => Err(Usage(format!("{name} has several pods: say which, and --namespace")).into()),
+        _ => Err(Usage(format!(
+            "{name} has several pods: say which, and --namespace"
+        ))
+        .into()),
     }
 }
 
@@ -162,7 +172,8 @@ fn parse(text: &str) -> anyhow::Result<Vec<Pod>> {
     if let Ok(list) = serde_saphyr::from_str::<List>(text) {
         return Ok(list.items);
     }
-    let pod: Pod = serde_saphyr::from_str(text).map_err(|error| anyhow::anyhow!(first_line(&error)))?;
+    let pod: Pod =
+        serde_saphyr::from_str(text).map_err(|error| anyhow::anyhow!(first_line(&error)))?;
     if !matches!(&*pod.kind, "Pod" | "") {
         bail!("it is a {}", pod.kind);
     }
@@ -171,8 +182,16 @@ fn parse(text: &str) -> anyhow::Result<Vec<Pod>> {
 
 async fn from_cluster(args: &ExplainArgs) -> anyhow::Result<Pod> {
     crypto::install();
-    let config = config(args).await.context("no cluster to ask (or read a file with --file)")?;
-    let namespace = args.namespace.clone().unwrap_or(config.default_namespace.clone());
+    // Its causes are in the error's own words already.
+    let config = config(args).await.map_err(|error| {
+        anyhow::anyhow!(
+            "no cluster to ask ({error}); give --kubeconfig, or read a file with --file"
+        )
+    })?;
+    let namespace = args
+        .namespace
+        .clone()
+        .unwrap_or(config.default_namespace.clone());
     let client = Client::try_from(config).context("cannot make a client for Kubernetes")?;
     let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("", "v1", "Pod"));
     let pods: Api<DynamicObject> = Api::namespaced_with(client, &namespace, &resource);
@@ -217,7 +236,10 @@ mod tests {
         let list = r#"{"kind": "List", "items": [{"metadata": {"name": "a"}}, {"metadata": {"name": "b"}}]}"#;
         assert_eq!(parse(list).unwrap().len(), 2);
         for (text, expected) in [
-            ("kind: Deployment\nmetadata: {name: a}\n", "it is a Deployment"),
+            (
+                "kind: Deployment\nmetadata: {name: a}\n",
+                "it is a Deployment",
+            ),
             ("a: [", "line 1"),
             ("hello", "line 1"),
         ] {

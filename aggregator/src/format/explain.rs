@@ -31,9 +31,16 @@ pub(crate) fn explanation(
     };
     let name = escape::terminal(&name);
     let _ = match decided(explanation) {
-        Some(rule) => writeln!(text, "{name}: placed by the rule {}\n", escape::terminal(rule)),
+        Some(rule) => writeln!(
+            text,
+            "{name}: placed by the rule {}\n",
+            escape::terminal(rule)
+        ),
         None if explanation.origins.is_empty() => {
-            writeln!(text, "{name}: no rule fits, so that it is in no run and no stage\n")
+            writeln!(
+                text,
+                "{name}: no rule fits, so that it is in no run and no stage\n"
+            )
         }
         None => writeln!(text, "{name}: placed by its own labels alone\n"),
     };
@@ -64,9 +71,19 @@ fn fields(pod: &Pod, rules: &Rules, explanation: &Explanation) -> Vec<Vec<String
         match origins.find(|origin| origin.field == field) {
             Some(origin) => {
                 let from = key(&origin.from);
-                vec![title.to_owned(), origin.value.clone(), from, origin.rule.clone()]
+                vec![
+                    title.to_owned(),
+                    origin.value.clone(),
+                    from,
+                    origin.rule.clone(),
+                ]
             }
-            None => vec![title.to_owned(), "-".to_owned(), String::new(), String::new()],
+            None => vec![
+                title.to_owned(),
+                "-".to_owned(),
+                String::new(),
+                String::new(),
+            ],
         }
     };
     let mut rows: Vec<Vec<String>> = FIELDS.into_iter().map(row).collect();
@@ -76,7 +93,12 @@ fn fields(pod: &Pod, rules: &Rules, explanation: &Explanation) -> Vec<Vec<String
         if component != placed.placement.component {
             let from = format!("the name of container {container}");
             let rule = decided(explanation).unwrap_or_default().to_owned();
-            rows.push(vec!["component".to_owned(), component.to_owned(), from, rule]);
+            rows.push(vec![
+                "component".to_owned(),
+                component.to_owned(),
+                from,
+                rule,
+            ]);
         }
     }
     rows

@@ -26,12 +26,12 @@ pub fn tool(name: &str) -> anyhow::Result<PathBuf> {
 }
 
 /// A port of the loopback that was free just now.
-pub(super) fn free_port() -> anyhow::Result<u16> {
+pub(crate) fn free_port() -> anyhow::Result<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
 /// A server. Killed when it is dropped.
-pub(super) struct Server {
+pub(crate) struct Server {
     child: Child,
     name: &'static str,
     log: PathBuf,
@@ -39,7 +39,7 @@ pub(super) struct Server {
 
 impl Server {
     /// Starts it; what it says is appended to a log in `directory`.
-    pub(super) fn start(
+    pub(crate) fn start(
         name: &'static str,
         args: &[String],
         directory: &Path,
@@ -58,7 +58,7 @@ impl Server {
     }
 
     /// Whether it still runs.
-    pub(super) fn check(&mut self) -> anyhow::Result<()> {
+    pub(crate) fn check(&mut self) -> anyhow::Result<()> {
         if let Some(status) = self.child.try_wait()? {
             bail!(
                 "{} ended with {status}; it said:\n{}",

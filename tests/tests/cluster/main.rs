@@ -2,4 +2,9 @@
 //! takes. Needs root, for the cgroups.
 #![allow(clippy::unwrap_used)]
 
+mod kubelet;
+mod names;
+mod site;
+mod stages;
 mod testbed;
+mod watch;
