@@ -1,7 +1,7 @@
 //! One list, one watch: whatever happens to the connection, and however large the cluster is.
 
 use e2e::cluster::{Access, Cluster, Request, Settings};
-use e2e::{metric_sum, poll};
+use e2e::metric_sum;
 use serde_json::{Value, json};
 
 use crate::site::{NODE, Site, USER, account, allow};
@@ -158,6 +158,7 @@ fn a_large_cluster_costs_what_its_node_does() {
         .post_all("/api/v1/namespaces/ml/pods", all.collect())
         .unwrap();
     let mut site = Site::new(cluster);
+    let before = site.cluster.requests("pods").unwrap();
     let proxy = site.cluster.proxy().unwrap();
     proxy.refuse();
     site.start_agent_with_api(&access.through(&proxy).unwrap());
@@ -185,20 +186,15 @@ fn a_large_cluster_costs_what_its_node_does() {
         kib("VmHWM:")
     );
     assert!(kib("VmHWM:") <= 40 << 10, "{} KiB", kib("VmHWM:"));
-    let asked = poll("the watch is in the server's record", || {
-        let asked = site.cluster.requests_of(USER)?;
-        Ok((count(&asked, "watch") > 0).then_some(asked))
-    });
-    let asked = asked.unwrap();
+    let asked = site.cluster.requests_of(USER).unwrap();
     let first = &asked[0];
     assert!(
         first.uri.contains("resourceVersion=0"),
         "from the server's memory: {first:?}"
     );
-    assert_eq!(
-        (count(&asked, "list"), count(&asked, "watch")),
-        (1, 1),
-        "{asked:?}"
-    );
+    assert_eq!(count(&asked, "list"), 1, "{asked:?}");
+    let now = site.cluster.requests("pods").unwrap();
+    assert_eq!(now.watches - before.watches, 1, "{before:?} {now:?}");
+    assert_eq!(now.ended_watches, before.ended_watches);
     site.stop_agent();
 }
