@@ -1,0 +1,34 @@
+{{/* What the schema cannot say: values that do not go together. Each is one line that says what to change. */}}
+
+{{- define "hxmlops.checks" -}}
+{{- $tls := .Values.tls }}
+{{- if and (eq $tls.mode "secret") (not $tls.secret.name) }}
+{{- fail "tls.mode is 'secret' and tls.secret.name is empty: name the secret with tls.crt, tls.key and the authority" }}
+{{- end }}
+{{- if and (eq $tls.mode "certManager") (not $tls.certManager.issuerRef.name) }}
+{{- fail "tls.mode is 'certManager' and tls.certManager.issuerRef.name is empty: name an Issuer or a ClusterIssuer" }}
+{{- end }}
+{{- if and .Values.aggregator.enabled .Values.agent.aggregatorUrl }}
+{{- fail "agent.aggregatorUrl is set and the chart's own aggregator too: set aggregator.enabled=false, or leave the URL out" }}
+{{- end }}
+{{- if and .Values.agent.enabled (not .Values.aggregator.enabled) .Values.agent.aggregatorUrl }}
+{{- if not .Values.tokens.existingSecret }}
+{{- fail "agent.aggregatorUrl is set and tokens.existingSecret is empty: name the secret with the token of that aggregator" }}
+{{- end }}
+{{- if not (or (eq $tls.mode "secret") (eq $tls.mode "off")) }}
+{{- fail (printf "tls.mode is '%s', which makes a certificate for the chart's own aggregator: with agent.aggregatorUrl it is 'secret' (with the authority of that aggregator) or 'off'" $tls.mode) }}
+{{- end }}
+{{- if ne (eq $tls.mode "off") (hasPrefix "http://" .Values.agent.aggregatorUrl) }}
+{{- fail (printf "agent.aggregatorUrl is %s and tls.mode '%s': http:// goes with 'off', https:// with 'secret'" .Values.agent.aggregatorUrl $tls.mode) }}
+{{- end }}
+{{- end }}
+{{- if eq .Values.tokens.adminKey .Values.tokens.ingestKey }}
+{{- fail (printf "tokens.adminKey and tokens.ingestKey are both '%s': agents would be administrators" .Values.tokens.adminKey) }}
+{{- end }}
+{{- if and .Values.aggregator.intensity.existingConfigMap (not .Values.aggregator.intensity.keys) }}
+{{- fail "aggregator.intensity.existingConfigMap is set and aggregator.intensity.keys is empty: list the files in it" }}
+{{- end }}
+{{- if and (eq .Values.aggregator.service.type "ClusterIP") .Values.aggregator.service.nodePort }}
+{{- fail "aggregator.service.nodePort is set and the type is ClusterIP: set aggregator.service.type=NodePort" }}
+{{- end }}
+{{- end }}
