@@ -3,6 +3,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod bench;
+mod charts;
 mod cluster;
 mod demo;
 mod ebpf;
@@ -37,6 +38,7 @@ enum Command {
     Demo(demo::Args),
     Bench(bench::Args),
     Cluster(cluster::Args),
+    Charts(charts::Args),
     #[command(hide = true)]
     PingPong(bench::ping_pong::Args),
 }
@@ -58,6 +60,7 @@ fn run(command: Command) -> Result<()> {
         Command::Demo(args) => demo::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Cluster(args) => cluster::run(&args),
+        Command::Charts(args) => charts::run(&args),
         Command::PingPong(args) => bench::ping_pong::run(&args),
     }
 }

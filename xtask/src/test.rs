@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, bail};
 pub(crate) use self::nextest::Outcome;
 
 use crate::run::{cargo, run as run_program};
-use crate::{cluster, ebpf, fuzz, install};
+use crate::{charts, cluster, ebpf, fuzz, install};
 
 /// Install what the tests need, then check format, lints and tests.
 #[derive(clap::Args)]
@@ -37,6 +37,8 @@ pub(crate) enum Part {
     Fuzz,
     /// The tests in a Kubernetes cluster, whose API server takes minutes to build once.
     Cluster,
+    /// The chart, its rules and dashboards, which need helm from PyPI and promtool.
+    Charts,
 }
 
 impl Part {
@@ -46,6 +48,7 @@ impl Part {
             Self::Promtool => "promtool",
             Self::Fuzz => "fuzz",
             Self::Cluster => "cluster",
+            Self::Charts => "charts",
         }
     }
 
@@ -54,8 +57,8 @@ impl Part {
         match self {
             Self::Ebpf => Some("kind(test) & (binary(ebpf) | test(ebpf))"),
             Self::Promtool => Some("kind(test) & test(promtool)"),
-            Self::Fuzz => None,
             Self::Cluster => Some("kind(test) & binary(cluster)"),
+            Self::Fuzz | Self::Charts => None,
         }
     }
 }
@@ -71,6 +74,7 @@ const STEPS: &[Step] = &[
     }),
     ("eBPF build", ebpf_build),
     ("lints", |_| run_program(cargo().args(LINTS))),
+    ("charts", check_charts),
     ("build", nextest::build),
 ];
 
@@ -153,7 +157,17 @@ fn prerequisites(without: &[Part]) -> Result<()> {
     if !without.contains(&Part::Fuzz) {
         fuzz::prerequisites().context("or leave it out with `--without fuzz`")?;
     }
+    if !without.contains(&Part::Charts) {
+        charts::prerequisites().context("or leave it out with `--without charts`")?;
+    }
     nextest::install()
+}
+
+fn check_charts(without: &[Part]) -> Result<()> {
+    if without.contains(&Part::Charts) {
+        return Ok(());
+    }
+    charts::check()
 }
 
 fn ebpf_build(without: &[Part]) -> Result<()> {

@@ -29,12 +29,12 @@ pub(super) fn check(objects: &[Value], faults: &mut Faults) {
     }
     let agent = of_kind(objects, "DaemonSet").next();
     let mode = agent.and_then(|agent| argument(agent, "--kube="));
-    let expected: Vec<Value> = mode.and_then(expected).into_iter().collect();
+    let expected = Value::from_iter(mode.and_then(expected));
     let roles: Vec<&Value> = of_kind(objects, "ClusterRole").collect();
-    let rules: Vec<Value> = roles.iter().map(|role| role["rules"].clone()).collect();
+    let rules = Value::from_iter(roles.iter().map(|role| role["rules"].clone()));
     faults.check(rules == expected, || {
         format!(
-            "the rules of --kube={} are {rules:?}, not {expected:?}",
+            "the rules of --kube={} are {rules}, not {expected}",
             mode.unwrap_or("none")
         )
     });
