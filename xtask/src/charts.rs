@@ -3,6 +3,7 @@
 
 mod cases;
 mod dashboards;
+mod flags;
 mod helm;
 mod kinds;
 mod objects;
@@ -22,6 +23,7 @@ use anyhow::{Result, bail};
 use crate::workspace;
 
 use self::cases::Case;
+use self::flags::Flags;
 use self::helm::Helm;
 
 /// Check the chart: lint, render with every example, and look at what comes out.
@@ -73,6 +75,8 @@ pub(crate) fn check() -> Result<()> {
 }
 
 fn render(helms: &[Helm], cases: &[Case], faults: &mut Faults) -> Result<()> {
+    let flags = Flags::read()?;
+    flags.check_schema(faults)?;
     let mut renderings = 0;
     for case in cases {
         for version in kinds::KUBE_VERSIONS {
@@ -84,6 +88,7 @@ fn render(helms: &[Helm], cases: &[Case], faults: &mut Faults) -> Result<()> {
                     case.name, helm.name
                 ));
                 objects::check(&objects, faults);
+                flags.check(&objects, faults);
                 pods::check(&objects, case, faults);
                 references::check(&objects, faults);
                 secrets::check(&objects, faults);
