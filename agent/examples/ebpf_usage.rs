@@ -18,7 +18,9 @@ fn main() -> anyhow::Result<()> {
         } else {
             Counters::Hardware
         },
-        v1_cgroups: Hierarchies::find(Path::new("/proc"))?.cpuacct.is_some(),
+        v1_cgroups: Hierarchies::find(Path::new("/proc"), Path::new("/sys"))?
+            .cpuacct
+            .is_some(),
         ..Options::new(Path::new("/sys"))
     })?;
     println!("counting");

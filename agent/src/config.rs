@@ -58,7 +58,7 @@ pub struct Args {
         default_value = "/sys"
     )]
     sys_root: PathBuf,
-    /// Where the host's cgroup tree is [default: found from the mounts]
+    /// Where the host's cgroup tree is [default: found from the mounts, those below --sys-root first]
     #[arg(long, env = "HXMLOPS_AGENT_CGROUP_ROOT", value_name = "DIR")]
     cgroup_root: Option<PathBuf>,
     /// Time between two readings, 1s to 5m

@@ -222,7 +222,7 @@ fn newcomers(selection: &Selection, interval: Duration) -> Option<Newcomers> {
 pub fn hierarchies(config: &Config) -> anyhow::Result<Hierarchies> {
     match &config.cgroup_root {
         Some(root) => Hierarchies::at(root),
-        None => Hierarchies::find(&config.proc_root),
+        None => Hierarchies::find(&config.proc_root, &config.sys_root),
     }
 }
 

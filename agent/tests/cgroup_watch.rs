@@ -35,7 +35,7 @@ struct Place {
 
 impl Place {
     fn new(hierarchy: Hierarchy, name: &str) -> Self {
-        let hierarchies = Hierarchies::find(Path::new("/proc")).unwrap();
+        let hierarchies = Hierarchies::find(Path::new("/proc"), Path::new("/sys")).unwrap();
         let root = hierarchies.root(hierarchy).expect("both trees are mounted");
         let name = format!("hxmlops-watch-{name}-{}", process::id());
         fs::create_dir(root.join(&name)).expect("root, and a writable tree");
@@ -132,7 +132,7 @@ impl Counting {
     fn start() -> Self {
         let usage = EbpfUsage::load(&Options::new(Path::new("/sys")))
             .unwrap_or_else(|error| panic!("eBPF does not load here: {error}"));
-        let hierarchies = Hierarchies::find(Path::new("/proc")).unwrap();
+        let hierarchies = Hierarchies::find(Path::new("/proc"), Path::new("/sys")).unwrap();
         let cgroups = Arc::new(CgroupWatch::start(hierarchies, Purpose::Names));
         let identities = Identities::new(Path::new("/proc"), cgroups.clone());
         Self {

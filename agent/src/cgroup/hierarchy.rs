@@ -63,18 +63,18 @@ impl Hierarchies {
         }
     }
 
-    /// From `proc_root`/self/mountinfo.
+    /// From `proc_root`/self/mountinfo, below `sys_root` where there are some.
     ///
     /// # Errors
     /// Where it cannot be read or parsed.
-    pub fn find(proc_root: &Path) -> anyhow::Result<Self> {
+    pub fn find(proc_root: &Path, sys_root: &Path) -> anyhow::Result<Self> {
         use anyhow::Context;
         let path = proc_root.join("self/mountinfo");
         let file =
             fs::File::open(&path).with_context(|| format!("cannot open {}", path.display()))?;
         let mounts = MountInfos::from_buf_read(BufReader::new(file))
             .map_err(|error| anyhow::anyhow!("cannot parse {}: {error}", path.display()))?;
-        Ok(Self::from_mounts(&mounts))
+        Ok(Self::from_mounts(&mounts, sys_root))
     }
 
     /// A tree that the user named: the unified hierarchy where it looks like one, else cpuacct's.
@@ -101,14 +101,15 @@ impl Hierarchies {
         )
     }
 
-    /// The first of each kind among the mounts.
+    /// The first of each kind among the mounts below `sys_root`, else among all: a container has a part of the tree at
+    /// /sys, and the host's whole one where the host's /sys is mounted.
     #[must_use]
-    pub fn from_mounts(mounts: &MountInfos) -> Self {
+    pub fn from_mounts(mounts: &MountInfos, sys_root: &Path) -> Self {
         let find = |matches: &dyn Fn(&procfs_core::process::MountInfo) -> bool| {
-            mounts
-                .0
-                .iter()
-                .find(|mount| matches(mount))
+            let found = || mounts.0.iter().filter(|mount| matches(mount));
+            found()
+                .find(|mount| mount.mount_point.starts_with(sys_root))
+                .or_else(|| found().next())
                 .map(|mount| mount.mount_point.clone())
         };
         Self {
@@ -175,8 +176,13 @@ mod tests {
 
     use super::*;
 
+    fn below(sys_root: &str, mountinfo: &str) -> Hierarchies {
+        let mounts = MountInfos::from_buf_read(Cursor::new(mountinfo)).unwrap();
+        Hierarchies::from_mounts(&mounts, Path::new(sys_root))
+    }
+
     fn hierarchies(mountinfo: &str) -> Hierarchies {
-        Hierarchies::from_mounts(&MountInfos::from_buf_read(Cursor::new(mountinfo)).unwrap())
+        below("/sys", mountinfo)
     }
 
     #[test]
@@ -198,5 +204,19 @@ mod tests {
             hierarchies("1 1 8:1 / / rw - ext4 /dev/vda rw\n"),
             Hierarchies::default()
         );
+    }
+
+    #[test]
+    fn the_host_s_tree_counts_where_its_sys_is_mounted() {
+        let own = "30 24 0:26 / /sys/fs/cgroup ro,nosuid - cgroup2 cgroup rw,nsdelegate\n";
+        let host = "41 24 0:26 /../../../.. /host/sys/fs/cgroup ro,nosuid - cgroup2 cgroup2 rw,nsdelegate\n";
+        for (sys_root, expected) in [
+            ("/host/sys", "/host/sys/fs/cgroup"),
+            ("/sys", "/sys/fs/cgroup"),
+            ("/elsewhere", "/sys/fs/cgroup"),
+        ] {
+            let found = below(sys_root, &format!("{own}{host}"));
+            assert_eq!(found.unified, Some(expected.into()), "{sys_root}");
+        }
     }
 }

@@ -224,7 +224,7 @@ fn the_thread_takes_what_nobody_asks_for_and_ends_with_its_owner() {
 #[test]
 fn a_group_that_ended_tells_what_it_used_last() {
     // A real one: only the kernel tells that a cgroup is empty. See tests/cgroup_watch.rs for processes in it.
-    let hierarchies = Hierarchies::find(Path::new("/proc")).unwrap();
+    let hierarchies = Hierarchies::find(Path::new("/proc"), Path::new("/sys")).unwrap();
     let root = hierarchies.unified.clone().expect("a cgroup2 mount");
     let mut trees = Trees::new(hierarchies, Purpose::LastTimes, 10_000);
     let path = format!("hxmlops-watch-{}/{}", std::process::id(), group("ended"));

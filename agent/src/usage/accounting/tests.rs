@@ -52,7 +52,7 @@ fn rows_agree_with_the_cgroups_exact_time() {
 
 #[test]
 fn this_process_shows_up_with_its_own_time() {
-    let hierarchies = Hierarchies::find(Path::new("/proc")).unwrap();
+    let hierarchies = Hierarchies::find(Path::new("/proc"), Path::new("/sys")).unwrap();
     let mut accounting = Accounting::new(Path::new("/proc"), hierarchies).unwrap();
     let before = BusyTime::read(Path::new("/proc/stat")).unwrap();
     let mut spun = 0_u64;
