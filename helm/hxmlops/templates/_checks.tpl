@@ -28,6 +28,9 @@
 {{- if and .Values.aggregator.intensity.existingConfigMap (not .Values.aggregator.intensity.keys) }}
 {{- fail "aggregator.intensity.existingConfigMap is set and aggregator.intensity.keys is empty: list the files in it" }}
 {{- end }}
+{{- if and (eq .Values.agent.seccompProfile.type "Localhost") (not .Values.agent.seccompProfile.localhostProfile) }}
+{{- fail "agent.seccompProfile.type is 'Localhost' and agent.seccompProfile.localhostProfile is empty: name the file" }}
+{{- end }}
 {{- if and (eq .Values.aggregator.service.type "ClusterIP") .Values.aggregator.service.nodePort }}
 {{- fail "aggregator.service.nodePort is set and the type is ClusterIP: set aggregator.service.type=NodePort" }}
 {{- end }}

@@ -65,9 +65,10 @@ fn check_pod(workload: &Value, capabilities: &[&str], faults: &mut Faults) {
     let own = name(workload);
     let spec = pod_spec(workload);
     let seccomp = &spec["securityContext"]["seccompProfile"]["type"];
-    faults.check(seccomp == "RuntimeDefault", || {
-        format!("{own} is without seccomp")
-    });
+    faults.check(
+        seccomp == "RuntimeDefault" || seccomp == "Localhost",
+        || format!("{own} is without seccomp"),
+    );
     faults.check(spec["hostIPC"].is_null(), || {
         format!("{own} is in the host's IPC namespace")
     });

@@ -6,7 +6,7 @@ use super::Faults;
 use super::helm::Helm;
 
 /// What is set, and what the message has.
-const REFUSALS: [(&str, &str); 31] = [
+const REFUSALS: [(&str, &str); 32] = [
     // Names that do not exist.
     ("agents.enabled=true", "agents"),
     ("clustername=x", "clustername"),
@@ -48,6 +48,10 @@ const REFUSALS: [(&str, &str); 31] = [
     (
         "aggregator.intensity.existingConfigMap=x",
         "aggregator.intensity.keys",
+    ),
+    (
+        "agent.seccompProfile.type=Localhost",
+        "agent.seccompProfile.localhostProfile",
     ),
     (
         "aggregator.service.nodePort=30000",
