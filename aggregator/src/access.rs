@@ -1,6 +1,6 @@
 //! Who calls, what they may do, and how often.
 //!
-//! Without any token, client certificate or `--token-file` a server is open to whoever reaches it; with the first
+//! Without any token, client certificate or `--…token-file` a server is open to whoever reaches it; with the first
 //! of these it asks everybody, and goes on asking when the last token is revoked. What is known of tokens is kept
 //! in memory and read anew every few seconds, since the command line writes them beside the server.
 
@@ -69,10 +69,40 @@ pub enum Denied {
     Revoked,
 }
 
+/// Secrets that the operator keeps in files, each good for one role.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TokenFiles {
+    /// May do everything.
+    pub admin: Option<PathBuf>,
+    /// May write the batches of every node.
+    pub ingest: Option<PathBuf>,
+    /// May ask.
+    pub read: Option<PathBuf>,
+}
+
+impl TokenFiles {
+    fn secrets(self) -> Vec<(SecretFile, Role)> {
+        let every = || "*".to_owned();
+        let ingest = Role::Ingest {
+            cluster: every(),
+            node: every(),
+        };
+        let roles = [
+            (self.admin, Role::Admin),
+            (self.ingest, ingest),
+            (self.read, Role::Read),
+        ];
+        let files = roles.into_iter();
+        files
+            .filter_map(|(path, role)| Some((SecretFile::new(path?), role)))
+            .collect()
+    }
+}
+
 /// The door.
 pub struct Access {
     store: Arc<dyn Store>,
-    operator: Option<SecretFile>,
+    operators: Vec<(SecretFile, Role)>,
     takes_certificates: bool,
     known: RwLock<Known>,
     pub(crate) rates: Rates,
@@ -80,25 +110,26 @@ pub struct Access {
 
 struct Known {
     tokens: HashMap<String, TokenRecord>,
-    operator_sha256: Option<[u8; 32]>,
+    /// Digests of the operator's secrets.
+    operators: Vec<([u8; 32], Role)>,
     since: Instant,
 }
 
 impl Access {
-    /// Reads what tokens there are, and the operator's `token_file`.
+    /// Reads what tokens there are, and the operator's files.
     ///
     /// # Errors
     /// Where one of them cannot be read: a server that does not know its tokens does not start.
     pub fn open(
         store: Arc<dyn Store>,
-        token_file: Option<PathBuf>,
+        token_files: TokenFiles,
         takes_certificates: bool,
     ) -> Result<Self, AccessError> {
-        let operator = token_file.map(SecretFile::new);
-        let known = read(&*store, operator.as_ref())?;
+        let operators = token_files.secrets();
+        let known = read(&*store, &operators)?;
         Ok(Self {
             store,
-            operator,
+            operators,
             takes_certificates,
             known: RwLock::new(known),
             rates: Rates::new(),
@@ -109,7 +140,7 @@ impl Access {
     #[must_use]
     pub fn is_guarded(&self) -> bool {
         self.takes_certificates
-            || self.operator.is_some()
+            || !self.operators.is_empty()
             || self.with_known(|known| !known.tokens.is_empty())
     }
 
@@ -119,7 +150,7 @@ impl Access {
     /// Where the store or the operator's file cannot be read.
     pub fn refresh(&self) -> Result<(), AccessError> {
         self.rates.forget_old();
-        let known = read(&*self.store, self.operator.as_ref())?;
+        let known = read(&*self.store, &self.operators)?;
         *self.known.write().unwrap_or_else(PoisonError::into_inner) = known;
         Ok(())
     }
@@ -164,8 +195,9 @@ impl Access {
         // Digests, not secrets, are compared: how long that takes tells nothing of a secret.
         let sha256 = digest(secret);
         let (name, role) = self.with_known(|known| {
-            if known.operator_sha256 == Some(sha256) {
-                return Ok(("operator".to_owned(), Role::Admin));
+            let mut operators = known.operators.iter();
+            if let Some((_, role)) = operators.find(|(one, _)| *one == sha256) {
+                return Ok((format!("operator's for {role}"), role.clone()));
             }
             let token: Token = secret.parse().map_err(|_| Denied::Unknown)?;
             let record = known.tokens.get(token.id());
@@ -199,11 +231,15 @@ pub enum AccessError {
     File(#[from] SecretFileError),
 }
 
-fn read(store: &dyn Store, operator: Option<&SecretFile>) -> Result<Known, AccessError> {
+fn read(store: &dyn Store, operators: &[(SecretFile, Role)]) -> Result<Known, AccessError> {
     let tokens = store.tokens()?.into_iter();
+    let operators = operators
+        .iter()
+        .map(|(file, role)| Ok((file.sha256()?, role.clone())));
+    let operators: Result<_, AccessError> = operators.collect();
     Ok(Known {
         tokens: tokens.map(|token| (token.id.clone(), token)).collect(),
-        operator_sha256: operator.map(SecretFile::sha256).transpose()?,
+        operators: operators?,
         since: Instant::now(),
     })
 }

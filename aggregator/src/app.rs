@@ -153,7 +153,8 @@ mod tests {
             ..ServeArgs::default()
         };
         let store = Arc::new(SqliteStore::open(directory.path()).unwrap());
-        let access = Access::open(store.clone(), None, false).unwrap();
+        let access =
+            Access::open(store.clone(), crate::access::TokenFiles::default(), false).unwrap();
         let app = App::new(store, access, &ServeConfig::read(args).unwrap());
         (directory, Arc::new(app))
     }

@@ -9,6 +9,7 @@ use clap::builder::FalseyValueParser;
 use jiff::{Span, SpanRelativeTo};
 use serde::Deserialize;
 
+use crate::access::TokenFiles;
 use crate::serve::tls::TlsFiles;
 use crate::site::Site;
 use crate::site_map::{NodePattern, SiteMap};
@@ -46,6 +47,12 @@ pub struct ServeArgs {
     /// File with a token that may do everything; with it, or the first of `hxmlops token create`, everybody is asked for one
     #[arg(long, value_name = "FILE", env = "HXMLOPS_TOKEN_FILE")]
     pub token_file: Option<PathBuf>,
+    /// File with a token that may write the batches of every node, such as one that all agents of a cluster share
+    #[arg(long, value_name = "FILE", env = "HXMLOPS_INGEST_TOKEN_FILE")]
+    pub ingest_token_file: Option<PathBuf>,
+    /// File with a token that may ask, such as Prometheus'
+    #[arg(long, value_name = "FILE", env = "HXMLOPS_READ_TOKEN_FILE")]
+    pub read_token_file: Option<PathBuf>,
     /// The server's certificate, and those between it and its root (PEM); read again when it changes
     #[arg(long, value_name = "FILE", env = "HXMLOPS_TLS_CERT")]
     pub tls_cert: Option<PathBuf>,
@@ -93,6 +100,10 @@ pub struct ConfigFile {
     pue: Option<f64>,
     #[serde(alias = "token-file")]
     token_file: Option<PathBuf>,
+    #[serde(alias = "ingest-token-file")]
+    ingest_token_file: Option<PathBuf>,
+    #[serde(alias = "read-token-file")]
+    read_token_file: Option<PathBuf>,
     #[serde(alias = "tls-cert")]
     tls_cert: Option<PathBuf>,
     #[serde(alias = "tls-key")]
@@ -134,8 +145,8 @@ pub struct ServeConfig {
     pub listen: SocketAddr,
     /// Directory of the ledger.
     pub data_dir: PathBuf,
-    /// A file with a token that may do everything.
-    pub token_file: Option<PathBuf>,
+    /// Tokens in files.
+    pub token_files: TokenFiles,
     /// The server's certificate; without it, it speaks plain HTTP.
     pub tls: Option<TlsFiles>,
     /// It can be reached from other machines, and has to ask who is there.
@@ -234,7 +245,11 @@ pub fn resolve(args: ServeArgs, file: ConfigFile) -> Result<ServeConfig, Invalid
             Some(directory) => directory,
             None => default_data_dir()?,
         },
-        token_file: args.token_file.or(file.token_file),
+        token_files: TokenFiles {
+            admin: args.token_file.or(file.token_file),
+            ingest: args.ingest_token_file.or(file.ingest_token_file),
+            read: args.read_token_file.or(file.read_token_file),
+        },
         tls,
         must_be_guarded,
         sites: site_map(own, &file.sites)?,

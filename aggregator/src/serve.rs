@@ -163,7 +163,7 @@ fn guard(
     let takes_certificates = tls.is_some_and(Tls::takes_certificates);
     let access = Access::open(
         Arc::clone(store),
-        config.token_file.clone(),
+        config.token_files.clone(),
         takes_certificates,
     )?;
     if config.must_be_guarded && !access.is_guarded() {

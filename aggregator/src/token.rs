@@ -27,7 +27,7 @@ pub const RANDOM_BYTES: usize = ID_BYTES + SECRET_BYTES;
 pub enum Role {
     /// Write batches of its nodes, and nothing else.
     Ingest {
-        /// Their cluster.
+        /// Their cluster, in the same way.
         cluster: String,
         /// The node's name; `*` and `?` stand for others, as in `gpu-*`.
         node: String,
@@ -65,7 +65,7 @@ impl Role {
     pub fn may_write(&self, of: &NodeKey) -> bool {
         match self {
             Self::Ingest { cluster, node } => {
-                *cluster == of.cluster && NodePattern::new(node).fits(&of.node)
+                NodePattern::new(cluster).fits(&of.cluster) && NodePattern::new(node).fits(&of.node)
             }
             Self::Read => false,
             Self::Admin => true,

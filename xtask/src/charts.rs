@@ -8,7 +8,6 @@ mod helm;
 mod kinds;
 mod objects;
 mod pods;
-mod programs;
 mod rbac;
 mod readme;
 mod references;
@@ -20,7 +19,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 
-use crate::workspace;
+use crate::{install, workspace};
 
 use self::cases::Case;
 use self::flags::Flags;
@@ -51,7 +50,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 /// # Errors
 /// Where one is missing and cannot be installed.
 pub(crate) fn prerequisites() -> Result<()> {
-    programs::install()
+    install::prometheus::promtool()?;
+    install::wheels::helm_and_kubectl()
 }
 
 /// Everything that has to hold of the chart.

@@ -31,7 +31,7 @@ pub struct Merged {
 
 #[derive(Debug, Deserialize)]
 struct Content {
-    #[serde(default, rename = "stage-rules")]
+    #[serde(default, rename = "stage-rules", alias = "stage_rules")]
     stage_rules: Vec<Rule>,
     #[serde(flatten)]
     keys: BTreeMap<String, Value>,

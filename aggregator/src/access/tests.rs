@@ -3,7 +3,8 @@
 use std::fs;
 
 use super::*;
-use crate::store::SqliteStore;
+use crate::store::{NodeKey, SqliteStore};
+use crate::token::Need;
 
 struct Door {
     directory: tempfile::TempDir,
@@ -18,7 +19,7 @@ impl Door {
     }
 
     fn open(&self) -> Access {
-        Access::open(self.store.clone(), None, false).unwrap()
+        Access::open(self.store.clone(), TokenFiles::default(), false).unwrap()
     }
 
     fn add(&self, byte: u8, role: Role, expires: Option<Timestamp>) -> Token {
@@ -85,11 +86,45 @@ fn a_token_that_is_nearly_right_is_unknown() {
 }
 
 #[test]
+fn each_of_the_operator_s_files_is_good_for_its_role() {
+    let door = Door::new();
+    let file = |name: &str, secret: &str| {
+        let path = door.directory.path().join(name);
+        fs::write(&path, secret.repeat(32)).unwrap();
+        Some(path)
+    };
+    let files = TokenFiles {
+        admin: file("admin", "a"),
+        ingest: file("ingest", "i"),
+        read: file("read", "r"),
+    };
+    let access = Access::open(door.store.clone(), files, false).unwrap();
+    let role = |secret: &str| {
+        access
+            .identify(Some(&secret.repeat(32)), None, at(1))
+            .unwrap()
+            .role
+    };
+    assert_eq!((role("a"), role("r")), (Role::Admin, Role::Read));
+    let ingest = role("i");
+    assert!(ingest.allows(Need::Ingest) && !ingest.allows(Need::Read));
+    let node = NodeKey {
+        cluster: "edge".to_owned(),
+        node: "n7".to_owned(),
+    };
+    assert!(ingest.may_write(&node) && !role("r").may_write(&node));
+}
+
+#[test]
 fn the_operator_s_file_is_a_token_of_its_own_and_may_change() {
     let door = Door::new();
     let path = door.directory.path().join("token");
     let write = |secret: &str| fs::write(&path, format!("{secret}\n")).unwrap();
-    let open = || Access::open(door.store.clone(), Some(path.clone()), false);
+    let files = || TokenFiles {
+        admin: Some(path.clone()),
+        ..TokenFiles::default()
+    };
+    let open = || Access::open(door.store.clone(), files(), false);
     assert!(matches!(
         open(),
         Err(AccessError::File(SecretFileError::Unreadable(..)))
@@ -124,7 +159,7 @@ fn the_operator_s_file_is_a_token_of_its_own_and_may_change() {
 #[test]
 fn a_certificate_is_as_good_as_a_token() {
     let door = Door::new();
-    let access = Access::open(door.store.clone(), None, true).unwrap();
+    let access = Access::open(door.store.clone(), TokenFiles::default(), true).unwrap();
     let peer = |role| Peer {
         address: "10.0.0.1".parse().unwrap(),
         role,

@@ -112,7 +112,7 @@ pub async fn run(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
 fn rules(config: Option<&Path>) -> anyhow::Result<Rules> {
     #[derive(Deserialize)]
     struct Content {
-        #[serde(default, rename = "stage-rules")]
+        #[serde(default, rename = "stage-rules", alias = "stage_rules")]
         stage_rules: Vec<Rule>,
     }
     let Some(path) = config else {

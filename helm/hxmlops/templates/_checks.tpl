@@ -22,6 +22,9 @@
 {{- fail (printf "agent.aggregatorUrl is %s and tls.mode '%s': http:// goes with 'off', https:// with 'secret'" .Values.agent.aggregatorUrl $tls.mode) }}
 {{- end }}
 {{- end }}
+{{- if has .Values.tokens.readKey (list .Values.tokens.adminKey .Values.tokens.ingestKey) }}
+{{- fail (printf "tokens.readKey is '%s', which is another token's key" .Values.tokens.readKey) }}
+{{- end }}
 {{- if eq .Values.tokens.adminKey .Values.tokens.ingestKey }}
 {{- fail (printf "tokens.adminKey and tokens.ingestKey are both '%s': agents would be administrators" .Values.tokens.adminKey) }}
 {{- end }}

@@ -16,7 +16,7 @@ const AGENT_HELP: &str = "agent/tests/snapshots/help__help.snap";
 const HELP: &str = "aggregator/tests/cli/snapshots/cli__help__help";
 
 /// Flags of `hxmlops-agent` that are no key of `agent.config`: what the chart sets, or what says nothing in a pod.
-const NOT_IN_AGENT_CONFIG: [&str; 21] = [
+const NOT_IN_AGENT_CONFIG: [&str; 22] = [
     "aggregator-url",
     "ca-file",
     "cgroup-root",
@@ -29,6 +29,7 @@ const NOT_IN_AGENT_CONFIG: [&str; 21] = [
     "kube",
     "kubeconfig",
     "kubelet-ca-file",
+    "kubelet-token-file",
     "kubelet-url",
     "listen",
     "node-name",
@@ -40,9 +41,9 @@ const NOT_IN_AGENT_CONFIG: [&str; 21] = [
     "token-file",
 ];
 /// Keys of `agent.config` that are no flags.
-const ONLY_IN_FILE: [&str; 1] = ["stage_rules"];
+const ONLY_IN_FILE: [&str; 1] = ["stage-rules"];
 /// The same of `hxmlops serve`.
-const NOT_IN_AGGREGATOR_CONFIG: [&str; 10] = [
+const NOT_IN_AGGREGATOR_CONFIG: [&str; 11] = [
     "client-ca",
     "config",
     "data-dir",
@@ -50,6 +51,7 @@ const NOT_IN_AGGREGATOR_CONFIG: [&str; 10] = [
     "ingest-token-file",
     "insecure",
     "listen",
+    "read-token-file",
     "tls-cert",
     "tls-key",
     "token-file",

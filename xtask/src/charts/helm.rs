@@ -26,7 +26,7 @@ pub(super) struct Helm {
 impl Helm {
     /// Both.
     pub(super) fn both() -> [Self; 2] {
-        ["helm3", "helm4"].map(|name| Self {
+        ["helm-3", "helm-4"].map(|name| Self {
             name,
             program: workspace::tools().join("bin").join(name),
         })
