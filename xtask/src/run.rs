@@ -8,11 +8,21 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::workspace;
 
+/// What Cargo tells the programs that it runs of their own package. The build script of ring asks for these, so that
+/// whoever hands them on to another Cargo has it build everything above ring again.
+const OF_A_PACKAGE: [&str; 2] = ["CARGO_PKG_", "CARGO_MANIFEST_"];
+
 /// Cargo, as this program was started by it, in the workspace's root.
 pub(crate) fn cargo() -> Command {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.current_dir(workspace::root());
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if OF_A_PACKAGE.iter().any(|begin| text.starts_with(begin)) {
+            command.env_remove(&name);
+        }
+    }
     command
 }
 
