@@ -107,6 +107,18 @@ impl FakeNvml {
         Running::spawn(self.command("hxmlops-agent", args))
     }
 
+    /// Flags of podman that put it into a container, the library into this directory.
+    #[must_use]
+    pub fn mounts(&self, directory: &str) -> [String; 3] {
+        let here = self.directory.path().display();
+        let library = "libnvidia-ml.so.1";
+        [
+            format!("--volume={here}/{library}:{directory}/{library}:ro"),
+            format!("--volume={here}:/fake:ro"),
+            "--env=FAKE_NVML=/fake/script.json".to_owned(),
+        ]
+    }
+
     fn path(&self) -> PathBuf {
         self.directory.path().join("script.json")
     }

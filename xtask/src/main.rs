@@ -9,6 +9,7 @@ mod demo;
 mod ebpf;
 mod fuzz;
 mod guest;
+mod image;
 mod install;
 mod run;
 mod test;
@@ -37,6 +38,7 @@ enum Command {
     Test(test::Args),
     Demo(demo::Args),
     Bench(bench::Args),
+    Image(image::Args),
     Cluster(cluster::Args),
     Charts(charts::Args),
     #[command(hide = true)]
@@ -59,6 +61,7 @@ fn run(command: Command) -> Result<()> {
         Command::Test(args) => test::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Image(args) => image::run(&args),
         Command::Cluster(args) => cluster::run(&args),
         Command::Charts(args) => charts::run(&args),
         Command::PingPong(args) => bench::ping_pong::run(&args),

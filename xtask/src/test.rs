@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, bail};
 pub(crate) use self::nextest::Outcome;
 
 use crate::run::{cargo, run as run_program};
-use crate::{charts, cluster, ebpf, fuzz, install};
+use crate::{charts, cluster, ebpf, fuzz, image, install};
 
 /// Install what the tests need, then check format, lints and tests.
 #[derive(clap::Args)]
@@ -39,6 +39,8 @@ pub(crate) enum Part {
     Cluster,
     /// The chart, its rules and dashboards, which need helm from PyPI and promtool.
     Charts,
+    /// The container images, which buildah makes and podman runs.
+    Images,
 }
 
 impl Part {
@@ -49,6 +51,7 @@ impl Part {
             Self::Fuzz => "fuzz",
             Self::Cluster => "cluster",
             Self::Charts => "charts",
+            Self::Images => "images",
         }
     }
 
@@ -59,6 +62,7 @@ impl Part {
             Self::Promtool => Some("kind(test) & test(promtool)"),
             Self::Cluster => Some("kind(test) & binary(cluster)"),
             Self::Fuzz | Self::Charts => None,
+            Self::Images => Some("kind(test) & binary(images)"),
         }
     }
 }
@@ -153,6 +157,14 @@ fn prerequisites(without: &[Part]) -> Result<()> {
             );
         }
         cluster::install().context("or leave it out with `--without cluster`")?;
+    }
+    if !without.contains(&Part::Images) {
+        if !install::is_root() {
+            bail!(
+                "the images' tests need root: run as root, or leave them out with `--without images`"
+            );
+        }
+        image::test_prerequisites().context("or leave it out with `--without images`")?;
     }
     if !without.contains(&Part::Fuzz) {
         fuzz::prerequisites().context("or leave it out with `--without fuzz`")?;
