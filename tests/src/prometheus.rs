@@ -10,6 +10,11 @@ use tempfile::TempDir;
 use crate::cluster::programs::{Server, free_port};
 use crate::{get, poll, text};
 
+/// The job of the agents, whose targets say which node each is on.
+pub const AGENTS: &str = "hxmlops-agent";
+/// The job of the aggregator.
+pub const AGGREGATOR: &str = "hxmlops";
+
 /// How often it scrapes.
 const EVERY: &str = "1s";
 
@@ -31,17 +36,24 @@ pub struct Sample {
 }
 
 impl Prometheus {
-    /// Starts one that scrapes these, each a job's name and an address, and evaluates the rules of a file.
+    /// Starts one that scrapes these, each a job's name and an address, as the chart's monitors have it scrape; and evaluates
+    /// the rules of a file. `node`: of the agents.
     ///
     /// # Errors
     /// Where it is not there or does not come up.
-    pub fn start(jobs: &[(&str, &str)], rules: Option<&Path>) -> anyhow::Result<Self> {
+    pub fn start(jobs: &[(&str, &str)], node: &str, rules: Option<&Path>) -> anyhow::Result<Self> {
         let directory = tempfile::tempdir()?;
         let scrape: Vec<Value> = jobs
             .iter()
             .map(|(job, url)| {
                 let address = url.trim_start_matches("http://");
-                json!({ "job_name": job, "static_configs": [{ "targets": [address] }] })
+                let labels = if *job == AGENTS {
+                    json!({ "node": node })
+                } else {
+                    json!({})
+                };
+                let targets = json!([{ "targets": [address], "labels": labels }]);
+                json!({ "job_name": job, "honor_labels": true, "static_configs": targets })
             })
             .collect();
         let global = json!({ "scrape_interval": EVERY, "evaluation_interval": EVERY });

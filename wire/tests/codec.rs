@@ -355,8 +355,11 @@ fn a_name_that_comes_later_round_trips() {
     assert_eq!(decode(&encode(&same_stage)).unwrap(), same_stage);
 }
 
+/// What it breaks, and how.
+type BrokenRename = (&'static str, fn(&mut Batch));
+
 fn check_renames() {
-    let rules: [(&'static str, fn(&mut Batch)); 5] = [
+    let rules: [BrokenRename; 5] = [
         ("no such workload", |batch| batch.renames[1].was = 3),
         ("no such workload", |batch| batch.renames[1].is = 3),
         ("the workload has a name already", |batch| {
@@ -374,7 +377,7 @@ fn check_renames() {
     for (what, change) in rules {
         check(&Invalid::Rename(1, what), |batch| {
             *batch = renamed();
-            batch.renames.push(batch.renames[0].clone());
+            batch.renames.push(batch.renames[0]);
             change(batch);
         });
     }

@@ -2,6 +2,8 @@
 //! takes. Needs root, for the cgroups.
 #![allow(clippy::unwrap_used)]
 
+mod dashboards;
+mod install;
 mod kubelet;
 mod names;
 mod site;

@@ -21,6 +21,7 @@ const WATTS: &str = "15 3";
 /// The account that the agent has.
 pub(crate) const USER: &str = "system:serviceaccount:hxmlops:agent";
 pub(crate) const NODE: &str = "node-1";
+pub(crate) const SITE: &str = "paris";
 
 /// See the module. The fields end in their order.
 pub(crate) struct Site {
@@ -55,6 +56,10 @@ impl Site {
             "127.0.0.1:0",
             "--data-dir",
             text(&data),
+            "--intensity-zone",
+            "FR",
+            "--site",
+            SITE,
         ];
         Self {
             agent: None,
@@ -153,6 +158,12 @@ impl Site {
         let data = self.directory.path().join("data");
         success("hxmlops", &["ledger", "check", "--data-dir", text(&data)]).unwrap();
     }
+}
+
+/// A file of the chart.
+pub(crate) fn chart(name: &str) -> PathBuf {
+    let here = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.join("../helm/hxmlops").join(name)
 }
 
 /// An account of the agent's, which may do this with pods.

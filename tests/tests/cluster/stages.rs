@@ -2,10 +2,11 @@
 
 use e2e::cluster::{Cluster, Pod};
 use e2e::poll;
-use e2e::prometheus::Prometheus;
+use e2e::prometheus::{AGENTS, AGGREGATOR, Prometheus};
 use serde_json::{Value, json};
 
-use crate::site::{Site, USER, account, busy, true_joules};
+use crate::dashboards;
+use crate::site::{NODE, Site, USER, account, busy, chart, true_joules};
 
 /// How far a stage may be from the truth, in parts of its zone's active energy.
 const TOLERANCE: f64 = 0.01;
@@ -176,10 +177,11 @@ fn every_system_s_stages_have_their_energy() {
     let mut site = Site::new(cluster);
     site.start_agent_with_api(&access);
     let jobs = [
-        ("agent", site.agent().url()),
-        ("aggregator", site.server.url()),
+        (AGENTS, site.agent().url()),
+        (AGGREGATOR, site.server.url()),
     ];
-    let prometheus = Prometheus::start(&jobs, None).unwrap();
+    let rules = chart("rules/hxmlops.yaml");
+    let prometheus = Prometheus::start(&jobs, NODE, Some(&rules)).unwrap();
     let before = site.sync();
 
     site.cluster.apply(&job()).unwrap();
@@ -205,6 +207,14 @@ fn every_system_s_stages_have_their_energy() {
     site.after_ticks(2);
     let truth = site.sync();
     let agent_metrics = site.metrics();
+    dashboards::check(
+        &prometheus,
+        &[
+            ("workflow", "churn"),
+            ("stage", "trainer"),
+            ("run", KFP_RUN),
+        ],
+    );
     site.stop_agent();
 
     let mut stages: Vec<(&str, &str)> = vec![("report", "job")];

@@ -19,9 +19,6 @@ fn the_server_runs_as_nobody_in_particular_and_keeps_its_ledger_on_the_volume() 
         runtime_default: RuntimeDefault::Podman,
     };
     let mut pod = Pod::new(&release, "StatefulSet", &node)?;
-    // The server will know this flag; until then it is left out.
-    pod.args
-        .retain(|arg| !arg.starts_with("--ingest-token-file="));
     for arg in &mut pod.args {
         if arg.starts_with("--listen=") {
             "--listen=0.0.0.0:0".clone_into(arg);
