@@ -10,6 +10,7 @@ use anyhow::Context;
 use tokio::net::TcpSocket;
 
 use crate::config::{Config, UsageSource};
+use crate::kube;
 use crate::node::{Node, hierarchies};
 use crate::sensor::select::FIRST_CHOICE;
 use crate::sensor::source::SOURCES;
@@ -21,7 +22,7 @@ use crate::usage::Usage as _;
 use crate::usage::accounting::Accounting;
 use crate::usage::ebpf::{EbpfUsage, Options};
 
-/// How long a management controller may take.
+/// How long a management controller, or Kubernetes, may take.
 const PATIENCE: Duration = Duration::from_secs(12);
 
 /// What was found, as text, and whether the agent can run with it.
@@ -42,6 +43,7 @@ pub fn check(config: &Config) -> (String, bool) {
     // The verdict is that of the start itself.
     let missing = [
         Node::with(config, selection).err(),
+        check_kube(config, &mut text).err(),
         check_spool(config, &mut text).err(),
         check_listen(config, &mut text).err(),
     ];
@@ -53,6 +55,38 @@ pub fn check(config: &Config) -> (String, bool) {
         let _ = writeln!(text, "ready to run");
     }
     (text, missing.is_empty())
+}
+
+/// Asks for this node's pods as the agent would.
+fn check_kube(config: &Config, text: &mut String) -> anyhow::Result<()> {
+    let Some(access) = &config.kube else {
+        let _ = writeln!(
+            text,
+            "Kubernetes: not asked, pods go by their uids (--kube)"
+        );
+        return Ok(());
+    };
+    let who = access.way().name();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let asked = runtime.block_on(async {
+        let asked = kube::count_pods(access, &config.node_name);
+        tokio::time::timeout(PATIENCE, asked).await
+    });
+    let asked = asked.unwrap_or_else(|_| Err(anyhow::anyhow!("no answer in {PATIENCE:?}")));
+    let pods = asked.with_context(|| format!("{who} does not tell of pods"))?;
+    let hint = if pods == 0 {
+        ": is --node-name its name in the cluster?"
+    } else {
+        ""
+    };
+    let node = &config.node_name;
+    let _ = writeln!(
+        text,
+        "Kubernetes: {who} tells of {pods} pods on {node}{hint}"
+    );
+    Ok(())
 }
 
 fn check_spool(config: &Config, text: &mut String) -> anyhow::Result<()> {

@@ -182,7 +182,7 @@ pub struct Args {
         default_value_t = 1000
     )]
     metrics_max_series: usize,
-    /// Say what was found (sensors, eBPF, permissions) and exit: 0, or 3 if something needed is missing
+    /// Say what was found (sensors, eBPF, Kubernetes, permissions) and exit: 0, or 3 if something needed is missing
     #[arg(long)]
     check: bool,
     /// The same keys in a YAML file

@@ -136,6 +136,21 @@ impl Access {
     }
 }
 
+/// Asks once, for all that the agent would ask for; returns how many pods the node has.
+///
+/// # Errors
+/// Why it is not told.
+pub async fn count_pods(access: &Access, node: &str) -> anyhow::Result<usize> {
+    let kube = Kube::new(access.way(), Rules::built_in());
+    match access {
+        Access::Api(kubeconfig) => {
+            let client = watch::client(kubeconfig.as_deref(), &kube).await?;
+            watch::count_pods(client, node).await
+        }
+        Access::Kubelet(access) => Ok(access.ask(&access.client()?).await?.len()),
+    }
+}
+
 /// What keeps the known of a node's pods up to date, for ever.
 pub type Follower = Pin<Box<dyn Future<Output = ()> + Send>>;
 

@@ -9,6 +9,7 @@ use std::task::{self, Poll};
 use anyhow::Context;
 use axum::http::{Request, Response};
 use futures_util::StreamExt;
+use kube::api::{ListParams, WatchParams};
 use kube::client::{Body, ClientBuilder};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::runtime::watcher::{self, Event};
@@ -110,6 +111,23 @@ pub async fn follow(client: Client, node: &str, kube: &Kube) {
             Err(error) => kube.fails(&message(&error)),
         }
     }
+}
+
+/// Lists a node's pods and begins to watch them, once.
+///
+/// # Errors
+/// Why that is not to be had.
+pub async fn count_pods(client: Client, node: &str) -> anyhow::Result<usize> {
+    let api: Api<ApiPod> = Api::all(client);
+    let field = format!("spec.nodeName={node}");
+    let told = |error: kube::Error| anyhow::anyhow!("{}", of_client(&error));
+    let pods = api.list(&ListParams::default().fields(&field)).await;
+    let pods = pods.map_err(told)?;
+    let version = pods.metadata.resource_version.unwrap_or_default();
+    let watch = WatchParams::default().fields(&field).timeout(1);
+    // That it begins is all that is to be known.
+    let _changes = api.watch(&watch, &version).await.map_err(told)?;
+    Ok(pods.items.len())
 }
 
 fn take(event: Event<ApiPod>, kube: &Kube, listed: &mut Vec<Pod>) {

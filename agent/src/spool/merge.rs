@@ -254,3 +254,71 @@ fn add(sum: &mut ZoneSample, sample: &ZoneSample) {
     sum.system_uj += sample.system_uj;
     sum.idle_seeded |= sample.idle_seeded;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn workload(pod: &str, uid: &str) -> Workload {
+        Workload {
+            kind: wire::v1::WorkloadKind::Container.into(),
+            pod: pod.to_owned(),
+            pod_uid: uid.to_owned(),
+            ..Workload::default()
+        }
+    }
+
+    fn measured(ran: &str, names: &[(&str, &str)]) -> Measured {
+        let named = |&(uid, pod): &(&str, &str)| Named {
+            was: workload("", uid),
+            is: workload(pod, ""),
+        };
+        Measured {
+            workloads: vec![workload(ran, "")],
+            interval: Interval {
+                start_unix_ms: 1,
+                duration_ns: 1_000_000_000,
+                workloads: vec![0],
+                cpu_ns: vec![7],
+                ..Interval::default()
+            },
+            renames: names.iter().map(named).collect(),
+            ..Measured::default()
+        }
+    }
+
+    /// (uid, pod) of each name that a batch gives.
+    fn told(batch: &Batch) -> Vec<(&str, &str)> {
+        let of = |index: u32| &batch.workloads[index as usize];
+        let renames = batch.renames.iter();
+        renames
+            .map(|rename| (&*of(rename.was).pod_uid, &*of(rename.is).pod))
+            .collect()
+    }
+
+    #[test]
+    fn names_are_in_the_batch_of_their_interval_also_where_nobody_watched() {
+        let parts = [
+            measured("web-0", &[("u1", "web-0")]),
+            measured("web-1", &[]),
+            measured("web-1", &[("u2", "db-0"), ("u3", "web-1")]),
+        ];
+        let origin = Origin {
+            cluster: "c".to_owned(),
+            node: "n".to_owned(),
+            ..Origin::default()
+        };
+        let names = [("u1", "web-0"), ("u2", "db-0"), ("u3", "web-1")];
+        let key = (StreamId([7; 16]), 1);
+        let whole = batch(&origin, key, &parts, &Standing::default(), &[]);
+        assert_eq!(wire::validate(&whole), Ok(()));
+        assert_eq!(told(&whole), names);
+        assert_eq!(whole.workloads.len(), 2 + 3 + 1, "each once");
+
+        let parts: Vec<&Measured> = parts.iter().collect();
+        let merged = unwatched(&parts).unwrap();
+        let whole = batch(&origin, key, &[merged], &Standing::default(), &[]);
+        assert_eq!(wire::validate(&whole), Ok(()));
+        assert_eq!(told(&whole), names);
+    }
+}

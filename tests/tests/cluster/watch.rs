@@ -1,7 +1,7 @@
 //! One list, one watch: whatever happens to the connection, and however large the cluster is.
 
 use e2e::cluster::{Access, Cluster, Request, Settings};
-use e2e::metric_sum;
+use e2e::{metric_sum, output, text};
 use serde_json::{Value, json};
 
 use crate::site::{NODE, Site, USER, account, allow};
@@ -110,6 +110,31 @@ fn where_the_server_has_forgotten_the_place_there_is_one_list_more() {
 fn who_may_not_is_told_in_one_line_that_names_the_verb() {
     let cluster = Cluster::start().unwrap();
     let access = account(&cluster, &["get"]);
+    let check = || {
+        let kubeconfig = access.kubeconfig().unwrap();
+        let flags = [
+            "--check",
+            "--power",
+            "model",
+            "--listen",
+            "",
+            "--node-name",
+            NODE,
+        ];
+        let flags = [
+            &flags[..],
+            &["--kube", "api", "--kubeconfig", text(&kubeconfig)],
+        ]
+        .concat();
+        let output = output("hxmlops-agent", &flags).unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        (output.status.code(), said)
+    };
+    let (code, said) = check();
+    assert!(
+        code == Some(3) && said.contains("cannot list resource \"pods\""),
+        "{said}"
+    );
     let mut site = Site::new(cluster);
     let proxy = site.cluster.proxy().unwrap();
     proxy.refuse();
@@ -125,12 +150,17 @@ fn who_may_not_is_told_in_one_line_that_names_the_verb() {
     assert!(line.contains("cannot watch resource \"pods\""), "{line}");
     allow(&site.cluster, "pods", &["list", "watch"]);
     site.agent().wait_for_line("tells of pods again").unwrap();
-    // While it may not watch it does not list again and again.
+    let (code, said) = check();
+    assert!(
+        code == Some(0) && said.contains("tells of 0 pods on node-1"),
+        "{said}"
+    );
+    // While it may not watch it does not list again and again: one is the agent's, one the check's.
     let asked = site.cluster.requests_of(USER).unwrap();
     let lists = asked
         .iter()
         .filter(|one| one.verb == "list" && one.code == 200);
-    assert_eq!(lists.count(), 1, "{asked:?}");
+    assert_eq!(lists.count(), 2, "{asked:?}");
     site.stop_agent();
 }
 
