@@ -1,6 +1,7 @@
 //! Records as the spool and the wire have them: one measured interval with its dictionaries, and the counters that it
 //! ends with.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use tracing::info;
@@ -21,11 +22,11 @@ const SHORT_ID: usize = 12;
 /// One interval that ended at `end`.
 #[must_use]
 pub fn measured(zones: &[ZoneState], record: &Record, end: Moment) -> Measured {
-    let workloads = record.parties.workloads();
+    let told = Told::new(record.parties.workloads());
     Measured {
-        workloads: workloads.iter().map(|workload| told(workload)).collect(),
         zones: zones.iter().map(zone).collect(),
-        interval: interval(record, workloads),
+        interval: interval(record, &told),
+        workloads: told.workloads,
         end: standing(zones, end),
         renames: record.names.clone(),
     }
@@ -46,8 +47,45 @@ pub fn told(workload: &Workload) -> Workload {
             told.pod_uid.clear();
         }
     }
-    told.container_id.truncate(SHORT_ID);
+    told.container_id = told.container_id.chars().take(SHORT_ID).collect();
     told
+}
+
+/// Workloads as they are told: several may be one then, such as a container and the one that it was restarted as, which
+/// have one name.
+struct Told {
+    workloads: Vec<Workload>,
+    /// Of each party's workload, its place among them.
+    places: Vec<usize>,
+}
+
+impl Told {
+    fn new(workloads: &[Arc<Workload>]) -> Self {
+        let mut all = Self {
+            workloads: Vec::new(),
+            places: Vec::new(),
+        };
+        let mut known = HashMap::new();
+        for workload in workloads {
+            let told = told(workload);
+            let next = all.workloads.len();
+            let place = *known.entry(told).or_insert_with_key(|told| {
+                all.workloads.push(told.clone());
+                next
+            });
+            all.places.push(place);
+        }
+        all
+    }
+
+    /// Amounts of the parties' workloads, summed up.
+    fn sums(&self, amounts: impl Iterator<Item = u64>) -> Vec<u64> {
+        let mut sums = vec![0; self.workloads.len()];
+        for (place, amount) in self.places.iter().zip(amounts) {
+            sums[*place] += amount;
+        }
+        sums
+    }
 }
 
 /// How the counters stand, as far as was told of them.
@@ -155,25 +193,25 @@ fn zone(state: &ZoneState) -> Zone {
     }
 }
 
-fn interval(record: &Record, workloads: &[Arc<Workload>]) -> Interval {
+fn interval(record: &Record, told: &Told) -> Interval {
     let (cpu_ns, system_cpu_ns) = record.parties.cpu_ns();
     Interval {
         start_unix_ms: record.start_unix_ms,
         duration_ns: record.duration_ns,
-        workloads: (0..workloads.len() as u32).collect(),
-        cpu_ns,
+        workloads: (0..told.workloads.len() as u32).collect(),
+        cpu_ns: told.sums(cpu_ns.into_iter()),
         system_cpu_ns,
         unwatched: false,
         zones: record
             .zones
             .iter()
             .enumerate()
-            .map(|(index, zone)| sample(index, zone))
+            .map(|(index, zone)| sample(index, zone, told))
             .collect(),
     }
 }
 
-fn sample(index: usize, record: &ZoneRecord) -> ZoneSample {
+fn sample(index: usize, record: &ZoneRecord, told: &Told) -> ZoneSample {
     let sample = ZoneSample {
         zone: index as u32,
         outcome: record.sample.outcome.into(),
@@ -186,11 +224,7 @@ fn sample(index: usize, record: &ZoneRecord) -> ZoneSample {
     ZoneSample {
         idle_uj: shares.idle.microjoules(),
         system_uj: shares.system.microjoules(),
-        active_uj: shares
-            .active
-            .iter()
-            .map(|share| share.microjoules())
-            .collect(),
+        active_uj: told.sums(shares.active.iter().map(|share| share.microjoules())),
         idle_seeded: record.idle_seeded,
         ..sample
     }
@@ -361,6 +395,28 @@ mod tests {
         assert_eq!(told_of(WorkloadKind::Container, ""), "0123456789ab");
         assert_eq!(told_of(WorkloadKind::Container, "main"), "");
         assert_eq!(told_of(WorkloadKind::Exec, "").len(), 64);
+    }
+
+    #[test]
+    fn a_restarted_container_is_told_once_with_all_that_it_used() {
+        let container = |id: &str, uid: &str| {
+            Arc::new(Workload {
+                kind: WorkloadKind::Container.into(),
+                namespace: "ml".into(),
+                pod: "web-0".into(),
+                container: "main".into(),
+                container_id: id.repeat(64),
+                pod_uid: uid.into(),
+                ..Workload::default()
+            })
+        };
+        let told = Told::new(&[
+            container("a", "u1"),
+            container("b", "u1"),
+            container("c", "u2"),
+        ]);
+        assert_eq!(told.workloads.len(), 1);
+        assert_eq!(told.sums([1, 2, 4].into_iter()), [7]);
     }
 
     #[test]

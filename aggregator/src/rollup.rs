@@ -6,7 +6,6 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use wire::is_unnamed;
 use wire::limits::MAX_UJ_PER_NS;
 use wire::v1::{Batch, Interval, Loss, Outcome, Workload, ZoneSample};
 
@@ -18,6 +17,8 @@ pub const MINUTE_MS: i64 = 60_000;
 /// busy for too long.
 pub const MAX_PIECES: u64 = 4_000_000;
 
+/// Digits of a container's id that agents tell.
+const ID_DIGITS: usize = 12;
 /// 9999-01-01T00:00:00Z: later times have no calendar form.
 const MAX_END_MS: u64 = 253_370_764_800_000;
 /// More CPUs than any node has; a greater CPU time would in the end overflow the ledger's sums.
@@ -139,7 +140,8 @@ pub struct Rollup {
     pub shares: BTreeMap<(i64, usize, usize), ShareMinute>,
     /// One for each [`StageKey`], by the first of the batch's workloads that has it.
     pub stages: BTreeMap<usize, StageSpan>,
-    /// One for each workload whose name may follow, by its index.
+    /// One for each workload whose name may follow, by its index; and for who looks like one, by its labels, which are all
+    /// that the ledger tells workloads apart by.
     pub unnamed: BTreeMap<usize, StageSpan>,
 }
 
@@ -151,7 +153,7 @@ pub fn rollup(batch: &Batch) -> Result<Rollup, Unfit> {
     check(batch)?;
     let mut rollup = Rollup::default();
     let stages = stages(batch);
-    let unnamed: Vec<bool> = batch.workloads.iter().map(is_unnamed).collect();
+    let unnamed: Vec<bool> = batch.workloads.iter().map(looks_unnamed).collect();
     for interval in &batch.intervals {
         for sample in &interval.zones {
             let nested = !batch.zones[sample.zone as usize].parent.is_empty();
@@ -179,6 +181,17 @@ fn stages(batch: &Batch) -> Vec<Option<usize>> {
     let keys = batch.workloads.iter().map(StageKey::of).enumerate();
     keys.map(|(index, key)| Some(*first.entry(key?).or_insert(index)))
         .collect()
+}
+
+/// Whether it has no container's name, but nothing or the digits of its id in that place.
+fn looks_unnamed(workload: &Workload) -> bool {
+    let container = match &*workload.container {
+        "" => &workload.container_id,
+        name => name,
+    };
+    let is_id =
+        container.len() == ID_DIGITS && container.bytes().all(|byte| byte.is_ascii_hexdigit());
+    container.is_empty() || is_id
 }
 
 /// Pieces that a batch would be cut into: what [`MAX_PIECES`] bounds.

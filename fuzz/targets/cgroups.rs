@@ -3,6 +3,8 @@
 
 #![no_main]
 
+use std::path::Path;
+
 use agent::cgroup::hierarchy::Hierarchies;
 use agent::cgroup::vm::name_in_command;
 use agent::cgroup::{Owner, owner, owner_of_topmost};
@@ -80,7 +82,7 @@ fn check_command(text: &str) {
 
 fn check_mounts(text: &str) {
     if let Ok(mounts) = MountInfos::from_buf_read(text.as_bytes()) {
-        let found = Hierarchies::from_mounts(&mounts);
+        let found = Hierarchies::from_mounts(&mounts, Path::new("/sys"));
         assert!(
             found
                 .unified

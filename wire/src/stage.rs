@@ -145,6 +145,9 @@ pub enum InvalidRules {
     /// A rule that every pod fits would hide all that come after it.
     #[error("rule '{0}' has neither `when` nor `also: true`: it would hide all rules after it")]
     Unconditional(String),
+    /// A component that no label could give.
+    #[error("rule '{0}': '{1}' is no component: plain characters, {MAX_VALUE_BYTES} bytes at most")]
+    Component(String, String),
     /// Too many.
     #[error("more than {MAX_RULES} rules")]
     TooMany,
@@ -213,6 +216,10 @@ impl Rules {
             let before = rules.iter().chain(&users[..index]);
             if rule.name.is_empty() || before.into_iter().any(|other| other.name == rule.name) {
                 return Err(InvalidRules::Name(rule.name.clone()));
+            }
+            if let Some(component) = rule.names.values().find(|name| clean(name) != **name) {
+                let (rule, component) = (rule.name.clone(), clean(component));
+                return Err(InvalidRules::Component(rule, component));
             }
             if rule.when.is_empty() && !rule.also {
                 return Err(InvalidRules::Unconditional(rule.name.clone()));

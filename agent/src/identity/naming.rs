@@ -17,12 +17,17 @@ const GIVE_UP_NS: u64 = 24 * 3_600_000_000_000;
 /// Workloads that wait for a name at most; beyond, new ones are not noted and keep their uids for good.
 const MAX_WAITING: usize = 20_000;
 
+/// Names of one interval: a batch takes them all beside what it measured.
+const MAX_AT_ONCE: usize = 2_000;
+
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Naming {
     /// As they were told, by pod uid and container id, and since when.
     waiting: HashMap<Id, Waiting>,
     has_told_all: bool,
+    /// Names that are still to be told.
+    ready: Vec<Named>,
 }
 
 /// Pod's uid and the container's whole id.
@@ -64,7 +69,7 @@ impl Naming {
 
     /// The names that are known now.
     pub(super) fn take(&mut self, pods: &mut Directory, now_ns: u64) -> Vec<Named> {
-        let mut names = Vec::new();
+        let names = &mut self.ready;
         if pods.was_listed() && !self.has_told_all {
             self.has_told_all = true;
             names.extend(pods.all().map(|(uid, is)| Named {
@@ -85,7 +90,8 @@ impl Naming {
             names.extend(waiting.as_told.drain(..).map(|was| name(was, &is)));
             false
         });
-        names
+        let now = self.ready.len().min(MAX_AT_ONCE);
+        self.ready.drain(..now).collect()
     }
 }
 

@@ -13,7 +13,8 @@ use super::pod::{Container, Pod};
 /// A deleted pod is forgotten so long after its last cgroup went, and after it was deleted.
 const LINGER_NS: u64 = 600_000_000_000;
 /// A container that the pod's status has not told of for so long is the pod's sandbox, which it never tells of.
-const SANDBOX_AFTER_NS: u64 = 60_000_000_000;
+/// Longer than it takes to find out that a connection is dead: what is not told over one is no sign.
+const SANDBOX_AFTER_NS: u64 = 360_000_000_000;
 /// Pods that are known at most; a node runs some hundreds. Beyond, those that were deleted first are forgotten.
 const MAX_PODS: usize = 10_000;
 
@@ -83,7 +84,11 @@ impl Directory {
     pub fn apply(&mut self, pod: Pod, now_ns: u64) {
         if let Some(before) = self.pods.get(&pod.uid) {
             // A container's id stays known after the status tells of its successor only.
-            let pod = with_earlier_containers(pod, &before.pod);
+            let before = before.pod.clone();
+            let pod = with_earlier_containers(pod, &before);
+            for container in &before.containers {
+                self.containers.remove(&container.id);
+            }
             return self.insert(pod);
         }
         if self.pods.len() >= MAX_PODS {
@@ -93,8 +98,10 @@ impl Directory {
     }
 
     fn insert(&mut self, pod: Pod) {
+        // The first keeps it: anybody may write an annotation.
         if let Some(hash) = &pod.static_uid {
-            self.static_uids.insert(hash.clone(), pod.uid.clone());
+            let uid = pod.uid.clone();
+            self.static_uids.entry(hash.clone()).or_insert(uid);
         }
         for (place, container) in pod.containers.iter().enumerate() {
             self.strangers.remove(&container.id);
@@ -163,7 +170,10 @@ impl Directory {
     /// Whose this container is, or with an empty id the pod's own cgroup. `pod_uid`: where the cgroup tells it.
     pub fn who(&mut self, pod_uid: Option<&str>, container_id: &str, now_ns: u64) -> Who {
         let of_container = self.containers.get(container_id);
-        let uid = pod_uid.map(|uid| self.static_uids.get(uid).map_or(uid, String::as_str));
+        let uid = pod_uid.map(|uid| match self.static_uids.get(uid) {
+            Some(other) if !self.pods.contains_key(uid) => other,
+            _ => uid,
+        });
         let Some(uid) = uid.or(of_container.map(|(uid, _)| &**uid)) else {
             return Who::Unknown;
         };
@@ -173,7 +183,8 @@ impl Directory {
         let pod = &entry.pod;
         let container = of_container
             .filter(|(of, _)| of == uid)
-            .and_then(|(_, place)| pod.containers.get(*place));
+            .and_then(|(_, place)| pod.containers.get(*place))
+            .filter(|container| container.id == container_id);
         if let Some(container) = container {
             return Who::Named(named(pod, container));
         }
@@ -235,7 +246,9 @@ impl Directory {
         let Some(entry) = self.pods.remove(uid) else {
             return;
         };
-        if let Some(hash) = &entry.pod.static_uid {
+        if let Some(hash) = &entry.pod.static_uid
+            && self.static_uids.get(hash) == Some(&entry.pod.uid)
+        {
             self.static_uids.remove(hash);
         }
         for container in &entry.pod.containers {

@@ -11,6 +11,8 @@ use wire::stage::{Owner, Placement, PodMeta, Rules};
 
 /// The annotation that gives a static pod's uid, which the pod's object in the API does not bear.
 const STATIC_UID: &str = "kubernetes.io/config.hash";
+/// And the one that a mirror of a static pod has besides, with the same value.
+const MIRROR: &str = "kubernetes.io/config.mirror";
 
 /// A pod's object.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -242,7 +244,7 @@ impl Pod {
             static_uid: meta
                 .annotations
                 .get(STATIC_UID)
-                .filter(|hash| **hash != uid)
+                .filter(|hash| **hash != uid && meta.annotations.get(MIRROR) == Some(hash))
                 .cloned(),
             containers: statuses.flat_map(started).collect(),
             placement: placed.placement.clone(),
@@ -256,7 +258,8 @@ impl Pod {
 /// `containerd://ID`.
 fn bare_id(id: &str) -> Option<&str> {
     let id = id.rsplit_once("//").map_or(id, |(_, id)| id);
-    (!id.is_empty()).then_some(id)
+    let is_plain = id.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    (is_plain && !id.is_empty()).then_some(id)
 }
 
 /// A quantity of CPUs (`250m`, `2`, `0.5`, `1e3m`) in thousandths, rounded up as Kubernetes does
@@ -317,7 +320,9 @@ mod tests {
             "metadata": {
                 "name": "churn-x7k2b-1234567890", "namespace": "ml", "uid": "u1",
                 "labels": {"workflows.argoproj.io/workflow": "churn-x7k2b"},
-                "annotations": {"workflows.argoproj.io/node-name": "churn-x7k2b.train", STATIC_UID: "h1"},
+                "annotations": {
+                    "workflows.argoproj.io/node-name": "churn-x7k2b.train", STATIC_UID: "h1", MIRROR: "h1"
+                },
                 "managedFields": [{"manager": "kubelet", "fieldsV1": {"f:status": {}}}]
             },
             "spec": {

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{self, Poll};
+use std::time::Duration;
 
 use anyhow::Context;
 use axum::http::{Request, Response};
@@ -31,7 +32,7 @@ const WATCH_SECONDS: u32 = 290;
 pub async fn client(kubeconfig: Option<&Path>, kube: &Arc<Kube>) -> anyhow::Result<Client> {
     // Fails only where another one was installed before, which then stays.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let config = match kubeconfig {
+    let mut config = match kubeconfig {
         None => Config::incluster().context("--kube api: no service account in this container")?,
         Some(path) => {
             let name = || format!("--kubeconfig {}", path.display());
@@ -42,6 +43,8 @@ pub async fn client(kubeconfig: Option<&Path>, kube: &Arc<Kube>) -> anyhow::Resu
                 .with_context(name)?
         }
     };
+    // Longer than a watch says nothing: a connection that says nothing for so long is dead.
+    config.read_timeout = Some(Duration::from_secs(u64::from(WATCH_SECONDS) + 10));
     let builder = ClientBuilder::try_from(config).context("cannot make a client for Kubernetes")?;
     let kube = kube.clone();
     let layer = layer_fn(move |inner| Counted {

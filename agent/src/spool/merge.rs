@@ -19,6 +19,8 @@ use super::entry::{Lost, Measured, Named, Origin, Standing};
 const MAX_INTERVALS: usize = 6;
 /// Or once it is of so long a time.
 const MAX_SPAN_NS: u64 = 60_000_000_000;
+/// Names that an interval gives at most.
+const MAX_NAMES: usize = 4_000;
 /// Room for what losses and wider indexes add.
 const SPARE: usize = 2;
 
@@ -238,7 +240,11 @@ pub(super) fn unwatched(parts: &[&Measured]) -> Option<Measured> {
             ..Interval::default()
         },
         end: last.end.clone(),
-        renames: parts.iter().flat_map(|part| part.renames.clone()).collect(),
+        renames: parts
+            .iter()
+            .flat_map(|part| part.renames.clone())
+            .take(MAX_NAMES)
+            .collect(),
     })
 }
 

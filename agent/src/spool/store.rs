@@ -140,16 +140,18 @@ impl Store {
     /// Takes in an interval; durable when this succeeds. Else it waits, and the next call tries again.
     pub(super) fn add(&mut self, measured: Measured, now_unix_ms: i64) -> io::Result<()> {
         let packed_bytes = entry::measured(&measured).len();
-        let is_acceptable = merge::is_acceptable(&self.origin, &measured, packed_bytes);
+        let mut measured = measured;
+        let mut is_acceptable = merge::is_acceptable(&self.origin, &measured, packed_bytes);
+        if !is_acceptable && !measured.renames.is_empty() {
+            // It may be one of the names that it gives.
+            measured.renames.clear();
+            is_acceptable = merge::is_acceptable(&self.origin, &measured, packed_bytes);
+        }
         let bare = (!is_acceptable)
             .then(|| merge::unwatched(&[&measured]))
             .flatten();
         // A name that the wire does not take, or thousands too many: better no names than no energy.
         self.counts.forgotten += u64::from(bare.is_some());
-        let bare = bare.map(|bare| Measured {
-            renames: Vec::new(),
-            ..bare
-        });
         self.waiting.push_back(bare.unwrap_or(measured));
         self.bound_waiting();
         self.step(now_unix_ms)

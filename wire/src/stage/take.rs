@@ -25,7 +25,8 @@ pub enum Take {
     KfpRole,
     /// A name without the suffix of `generateName` (`-x7k2b`) or the time that a schedule adds (`-1732579200`).
     WithoutSuffix,
-    /// A name without the time that a CronJob adds: `-28876543` (minutes), or `-1732579200` (seconds) of old ones.
+    /// A name without the time that a CronJob adds: `-28876543` (minutes), or `-1732579200` (seconds) of old ones; a date
+    /// such as `-20261127` stays.
     WithoutTime,
 }
 
@@ -102,15 +103,19 @@ fn without_random(name: &str) -> Option<&str> {
 
 fn without_time(name: &str) -> &str {
     match name.rsplit_once('-') {
-        Some((base, time))
-            if (8..=10).contains(&time.len())
-                && time.bytes().all(|byte| byte.is_ascii_digit())
-                && !base.is_empty() =>
-        {
-            base
-        }
+        Some((base, time)) if is_time(time) && !base.is_empty() => base,
         _ => name,
     }
+}
+
+/// Minutes since 1970 from 2017 on, when they are greater than any date looks like, or seconds.
+fn is_time(text: &str) -> bool {
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+    is_number
+        && matches!(
+            text.parse(),
+            Ok(25_000_000..=99_999_999 | 1_000_000_000..=9_999_999_999_u64)
+        )
 }
 
 #[cfg(test)]
@@ -165,6 +170,7 @@ mod tests {
             ("report-28876543", "report"),
             ("report-1732579200", "report"),
             ("report-2024", "report-2024"),
+            ("report-20261127", "report-20261127"),
             ("report-x7k2b", "report-x7k2b"),
             ("28876543", "28876543"),
         ] {

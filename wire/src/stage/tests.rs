@@ -130,6 +130,10 @@ fn what_is_no_rule_is_told() {
         ("- {name: job, when: [{label: a}]}", "comes twice"),
         ("- {name: '', when: [{label: a}]}", "is empty"),
         (
+            "- {name: a, when: [{label: a}], names: {b: \"c\\u0007\"}}",
+            "is no component",
+        ),
+        (
             "- {name: all, run: [{label: a}]}",
             "hide all rules after it",
         ),

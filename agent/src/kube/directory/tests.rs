@@ -70,18 +70,49 @@ fn a_static_pod_is_known_by_the_uid_that_its_node_gave_it() {
 }
 
 #[test]
-fn who_no_status_tells_of_for_a_minute_is_the_sandbox() {
+fn nobody_takes_another_s_name_by_an_annotation() {
+    let mut directory = Directory::default();
+    let thief = |uid: &str, of: &str| Pod {
+        static_uid: Some(of.to_owned()),
+        ..pod(uid, &[])
+    };
+    directory.replace(
+        vec![pod("u1", &["a"]), thief("u2", "u1"), thief("u3", "hash")],
+        SECOND,
+    );
+    assert_eq!(who(&mut directory, Some("u1"), "a", 1), "name-of-a");
+    directory.apply(thief("u4", "hash"), SECOND);
+    assert_eq!(who(&mut directory, Some("hash"), "", 1), "pod-u3");
+}
+
+#[test]
+fn ids_of_containers_that_were_restarted_often_are_forgotten() {
+    let mut directory = Directory::default();
+    for turn in 0..100 {
+        directory.apply(pod("u1", &[&format!("id-{turn}")]), SECOND);
+    }
+    assert!(
+        directory.containers.len() < 20,
+        "{}",
+        directory.containers.len()
+    );
+    assert_eq!(who(&mut directory, Some("u1"), "id-99", 1), "name-of-id-99");
+    assert_eq!(who(&mut directory, Some("u1"), "id-0", 1), "in pod-u1");
+}
+
+#[test]
+fn who_no_status_tells_of_for_minutes_is_the_sandbox() {
     let mut directory = Directory::default();
     directory.replace(vec![pod("u1", &["a"])], SECOND);
     assert_eq!(who(&mut directory, Some("u1"), "z", 10), "in pod-u1");
-    assert_eq!(who(&mut directory, Some("u1"), "z", 69), "in pod-u1");
+    assert_eq!(who(&mut directory, Some("u1"), "z", 369), "in pod-u1");
     // What is not told of while nothing comes is no sign.
     directory.is_cut_off();
-    assert_eq!(who(&mut directory, Some("u1"), "z", 200), "in pod-u1");
-    directory.is_live(300 * SECOND);
-    assert_eq!(who(&mut directory, Some("u1"), "z", 359), "in pod-u1");
-    let Who::Named(workload) = directory.who(Some("u1"), "z", 360 * SECOND) else {
-        panic!("a minute is over");
+    assert_eq!(who(&mut directory, Some("u1"), "z", 500), "in pod-u1");
+    directory.is_live(600 * SECOND);
+    assert_eq!(who(&mut directory, Some("u1"), "z", 959), "in pod-u1");
+    let Who::Named(workload) = directory.who(Some("u1"), "z", 960 * SECOND) else {
+        panic!("it was silent for long enough");
     };
     assert_eq!([&*workload.container, &*workload.component], [PAUSE, PAUSE]);
 }

@@ -76,9 +76,21 @@ pub(super) struct Dictionary {
     zones: HashMap<ZoneKey, i64>,
     workloads: HashMap<LabelsDigest, i64>,
     runs: HashMap<RunKey, i64>,
+    last_old_workload: Option<i64>,
 }
 
 impl Dictionary {
+    /// The last workload that was there before names could follow.
+    pub(super) fn last_old_workload(&mut self, connection: &Connection) -> rusqlite::Result<i64> {
+        if let Some(id) = self.last_old_workload {
+            return Ok(id);
+        }
+        let sql = "SELECT workload_id FROM name_start";
+        let id = connection.query_row(sql, [], |row| row.get(0))?;
+        self.last_old_workload = Some(id);
+        Ok(id)
+    }
+
     /// One that adds nothing.
     pub(super) fn fixed() -> Self {
         Self {

@@ -57,6 +57,9 @@ fn add_unnamed(
     span: &StageSpan,
 ) -> Result<(), Failure> {
     let id = ids.workloads[workload].expect("it ran in the batch");
+    if id <= dictionary.last_old_workload(connection)? {
+        return Ok(());
+    }
     let span: Span = (span.start_ms, span.end_ms, column(span.active_uj)?);
     let stage: Option<[String; 3]> = connection
         .prepare_cached(STAGE_OF_RENAMED)?

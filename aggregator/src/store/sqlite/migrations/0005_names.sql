@@ -21,3 +21,10 @@ CREATE TABLE renamed (
     is_id   INTEGER NOT NULL REFERENCES workload (id),
     PRIMARY KEY (node_id, was_id)
 ) STRICT, WITHOUT ROWID;
+
+-- What was told under a uid before this schema was not gathered, and keeps its uid: workloads up to this number get no name.
+CREATE TABLE name_start (
+    id          INTEGER PRIMARY KEY CHECK (id = 1),
+    workload_id INTEGER NOT NULL
+) STRICT;
+INSERT INTO name_start (id, workload_id) VALUES (1, coalesce((SELECT max(id) FROM workload), 0));
