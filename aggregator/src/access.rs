@@ -144,15 +144,24 @@ impl Access {
             || self.with_known(|known| !known.tokens.is_empty())
     }
 
-    /// Reads tokens anew. What was known stays where that fails.
+    /// Reads tokens anew. What was known of a file stays where that cannot be read, and of the store's where that fails.
     ///
     /// # Errors
     /// Where the store or the operator's file cannot be read.
     pub fn refresh(&self) -> Result<(), AccessError> {
         self.rates.forget_old();
-        let known = read(&*self.store, &self.operators)?;
+        let mut known = read(&*self.store, &[])?;
+        let before = self.with_known(|known| known.operators.clone());
+        let mut unreadable = None;
+        for ((file, role), (old, _)) in self.operators.iter().zip(before) {
+            let sha256 = file.sha256().unwrap_or_else(|error| {
+                unreadable = Some(error);
+                old
+            });
+            known.operators.push((sha256, role.clone()));
+        }
         *self.known.write().unwrap_or_else(PoisonError::into_inner) = known;
-        Ok(())
+        unreadable.map_or(Ok(()), |error| Err(error.into()))
     }
 
     /// For how long the tokens have been known as they are.

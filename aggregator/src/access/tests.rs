@@ -108,6 +108,12 @@ fn each_of_the_operator_s_files_is_good_for_its_role() {
     assert_eq!((role("a"), role("r")), (Role::Admin, Role::Read));
     let ingest = role("i");
     assert!(ingest.allows(Need::Ingest) && !ingest.allows(Need::Read));
+    // A file that is gone keeps no other from being read, and its secret good.
+    fs::remove_file(door.directory.path().join("ingest")).unwrap();
+    let token = door.add(9, Role::Read, None);
+    assert!(access.refresh().is_err());
+    assert_eq!((role("a"), role("i")), (Role::Admin, ingest.clone()));
+    assert!(access.identify(Some(token.reveal()), None, at(1)).is_ok());
     let node = NodeKey {
         cluster: "edge".to_owned(),
         node: "n7".to_owned(),

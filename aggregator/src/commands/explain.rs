@@ -30,7 +30,7 @@ pub struct ExplainArgs {
     /// Its namespace [default: the kubeconfig's]
     #[arg(long, short, value_name = "NAME")]
     namespace: Option<String>,
-    /// Kubeconfig of its cluster [default: $KUBECONFIG, else ~/.kube/config, else the service account of this container]
+    /// Kubeconfig of its cluster [default: $KUBECONFIG, else the service account of this container, else ~/.kube/config]
     #[arg(long, value_name = "FILE", conflicts_with = "file")]
     kubeconfig: Option<PathBuf>,
     /// Context of the kubeconfig [default: its current one]

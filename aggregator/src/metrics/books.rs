@@ -18,7 +18,7 @@ const MAX_LABEL_BYTES: usize = 128;
 
 const STAGE_ENERGY: Family = Family {
     name: "hxmlops_stage_energy_joules_total",
-    help: "Active energy of a stage over all its runs, idle energy apart, since the server started.",
+    help: "Active energy of a stage over all its runs, idle energy apart, since the server started; what was named later than it was told is in reports only.",
     kind: MetricType::COUNTER,
     labels: &["cluster", "workflow", "stage", "zone", "basis"],
 };

@@ -22,6 +22,11 @@
 {{- fail (printf "agent.aggregatorUrl is %s and tls.mode '%s': http:// goes with 'off', https:// with 'secret'" .Values.agent.aggregatorUrl $tls.mode) }}
 {{- end }}
 {{- end }}
+{{- if and .Values.agent.enabled .Values.agent.hostNetwork .Values.aggregator.enabled .Values.networkPolicy.enabled }}
+{{- if not (contains "ipBlock" (toJson .Values.networkPolicy.clients)) }}
+{{- fail "agent.hostNetwork is set and networkPolicy.clients has no ipBlock: agents come from their nodes' addresses, and none would reach the aggregator" }}
+{{- end }}
+{{- end }}
 {{- if has .Values.tokens.readKey (list .Values.tokens.adminKey .Values.tokens.ingestKey) }}
 {{- fail (printf "tokens.readKey is '%s', which is another token's key" .Values.tokens.readKey) }}
 {{- end }}
