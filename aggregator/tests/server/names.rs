@@ -11,7 +11,7 @@ use crate::batches::{batch, interval, received, sample, time, workload};
 use crate::conformance::{assert_proved, on_each_store, run_key};
 
 /// A container as it is told before anybody knows its pod.
-fn unnamed(uid: &str) -> Workload {
+pub(crate) fn unnamed(uid: &str) -> Workload {
     Workload {
         kind: WorkloadKind::Container.into(),
         pod_uid: uid.to_owned(),
@@ -21,7 +21,7 @@ fn unnamed(uid: &str) -> Workload {
 }
 
 /// Ten seconds of `workloads`, each with 1 J, and nothing else.
-fn of(node: &str, sequence: u64, workloads: Vec<Workload>) -> Batch {
+pub(crate) fn of(node: &str, sequence: u64, workloads: Vec<Workload>) -> Batch {
     let count = workloads.len() as u32;
     let energies = vec![1_000_000; workloads.len()];
     Batch {
@@ -39,7 +39,7 @@ fn of(node: &str, sequence: u64, workloads: Vec<Workload>) -> Batch {
 }
 
 /// Says who is who, by index; names are in the dictionary alone.
-fn telling(mut batch: Batch, names: Vec<(Workload, Workload)>) -> Batch {
+pub(crate) fn telling(mut batch: Batch, names: Vec<(Workload, Workload)>) -> Batch {
     for (was, is) in names {
         let first = batch.workloads.len() as u32;
         batch.workloads.extend([was, is]);

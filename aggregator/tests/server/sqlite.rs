@@ -7,7 +7,8 @@ use std::time::Duration;
 use aggregator::store::{Retention, RunFilter, SqliteStore, Store, StoreError, Written};
 use rusqlite::Connection;
 
-use crate::batches::{batch, received, time};
+use crate::batches::{batch, received, time, workload};
+use crate::names::{of, telling, unnamed};
 
 /// A ledger with one batch, closed again.
 fn ledger() -> tempfile::TempDir {
@@ -239,4 +240,35 @@ fn a_ledger_of_the_first_schema_is_brought_forward() {
     assert_eq!(report.faults, Vec::<String>::new());
     assert_eq!((report.batches, report.raw_forgotten), (0, true));
     assert_eq!(report.measured.microjoules(), 6 * 4_750_000);
+}
+
+#[test]
+fn what_was_told_before_names_could_follow_keeps_its_uid() {
+    let directory = tempfile::tempdir().unwrap();
+    let write = |batch| {
+        let store = SqliteStore::open(directory.path()).unwrap();
+        store.write_batch(&received(batch), "s").unwrap();
+    };
+    write(of("n1", 1, vec![unnamed("u1")]));
+    // As the schema that brings names finds a ledger.
+    change(
+        directory.path(),
+        "UPDATE name_start SET workload_id = (SELECT max(id) FROM workload); DELETE FROM unnamed",
+    );
+    write(of("n1", 2, vec![unnamed("u1"), unnamed("u2")]));
+    let named = |uid: &str| {
+        (
+            unnamed(uid),
+            workload("r1", "train", &format!("pod-of-{uid}")),
+        )
+    };
+    write(telling(of("n1", 3, vec![]), vec![named("u1"), named("u2")]));
+    let store = SqliteStore::open(directory.path()).unwrap();
+    let report = store.check(&mut |_, _| {}).unwrap();
+    assert_eq!(report.faults, Vec::<String>::new());
+    let runs = store.runs(&RunFilter::default()).unwrap();
+    assert!(
+        (runs[0].active_joules - 1.0).abs() < 1e-9,
+        "u2's alone: {runs:?}"
+    );
 }
