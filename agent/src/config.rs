@@ -14,7 +14,7 @@ use crate::kube;
 use crate::sensor::{Source, Surroundings, redfish};
 use crate::uplink::Access;
 
-use self::kubernetes::{SERVICE_ACCOUNT_CA, SERVICE_ACCOUNT_TOKEN};
+use self::kubernetes::{KubeArg, SERVICE_ACCOUNT_CA, SERVICE_ACCOUNT_TOKEN};
 use self::values::{
     PowerArg, check_name, parse_duration, parse_idle_watts, parse_listen, parse_size,
     power_sources, power_values,
@@ -188,19 +188,6 @@ pub struct Args {
     /// The same keys in a YAML file
     #[arg(long, env = "HXMLOPS_AGENT_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
-}
-
-/// Who tells of pods.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum KubeArg {
-    /// The API server where there is a service account or a --kubeconfig, else nobody
-    Auto,
-    /// Nobody: pods go by their uids
-    Off,
-    /// The API server: one watch of this node's pods
-    Api,
-    /// This node's kubelet, asked when a pod is not known
-    Kubelet,
 }
 
 /// Who counts CPU time.

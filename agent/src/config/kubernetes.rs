@@ -1,10 +1,24 @@
 //! How pods' names are had, from the flags and what Kubernetes gives a container.
 
 use anyhow::{Context, bail};
+use clap::ValueEnum;
 use reqwest::Url;
 
-use super::{Args, KubeArg};
+use super::Args;
 use crate::kube::{Access, kubelet};
+
+/// Who tells of pods.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum KubeArg {
+    /// The API server where there is a service account or a --kubeconfig, else nobody
+    Auto,
+    /// Nobody: pods go by their uids
+    Off,
+    /// The API server: one watch of this node's pods
+    Api,
+    /// This node's kubelet, asked when a pod is not known
+    Kubelet,
+}
 
 /// Where a container finds whom to believe.
 pub(super) const SERVICE_ACCOUNT_CA: &str = "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt";

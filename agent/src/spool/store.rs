@@ -138,9 +138,8 @@ impl Store {
     }
 
     /// Takes in an interval; durable when this succeeds. Else it waits, and the next call tries again.
-    pub(super) fn add(&mut self, measured: Measured, now_unix_ms: i64) -> io::Result<()> {
+    pub(super) fn add(&mut self, mut measured: Measured, now_unix_ms: i64) -> io::Result<()> {
         let packed_bytes = entry::measured(&measured).len();
-        let mut measured = measured;
         let mut is_acceptable = merge::is_acceptable(&self.origin, &measured, packed_bytes);
         if !is_acceptable && !measured.renames.is_empty() {
             // It may be one of the names that it gives.
