@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use wire::Energy;
 
 use crate::intensity::{IntensityBasis, Slot};
@@ -27,9 +27,9 @@ pub struct Carbon {
 /// `slots` are of one signal, by start, and do not overlap.
 #[must_use]
 pub fn carbon(energy: Energy, from: Timestamp, to: Timestamp, pue: f64, slots: &[Slot]) -> Carbon {
-    let spread = spread(energy, from, to, slots);
+    let spread = spread(energy.joules(), from, to, slots);
     let mut carbon = Carbon {
-        uncovered_joules: spread.uncovered_joules,
+        uncovered_joules: spread.uncovered_joules(),
         ..Carbon::default()
     };
     for (slot, joules) in spread.parts {
@@ -51,40 +51,72 @@ pub fn grams(joules: f64, pue: f64, g_per_kwh: f64) -> f64 {
 pub struct Spread<'a> {
     /// Each slot that was touched, with the joules that fall in it.
     pub parts: Vec<(&'a Slot, f64)>,
-    /// Joules in times for which no slot was given.
-    pub uncovered_joules: f64,
+    /// Times for which no slot was given, with the joules that fall in them.
+    pub gaps: Vec<Gap>,
 }
 
-/// Spreads `energy` evenly over `from` to `to` among the slots that it falls in. What has no length falls
+/// A time for which no slot was given.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Gap {
+    /// Start, inclusive.
+    pub from: Timestamp,
+    /// End, exclusive.
+    pub to: Timestamp,
+    /// Energy that falls in it.
+    pub joules: f64,
+}
+
+impl Spread<'_> {
+    /// Joules in times for which no slot was given.
+    #[must_use]
+    pub fn uncovered_joules(&self) -> f64 {
+        self.gaps.iter().map(|gap| gap.joules).sum()
+    }
+}
+
+/// Spreads `joules` evenly over `from` to `to` among the slots that it falls in. What has no length falls
 /// in the slot of its start.
 ///
 /// `slots` are of one signal, by start, and do not overlap.
 #[must_use]
-pub fn spread(energy: Energy, from: Timestamp, to: Timestamp, slots: &[Slot]) -> Spread<'_> {
-    let start = from.as_nanosecond();
+pub fn spread(joules: f64, from: Timestamp, to: Timestamp, slots: &[Slot]) -> Spread<'_> {
     // One nanosecond where there is no length, so that the energy falls somewhere.
-    let end = to.as_nanosecond().max(start + 1);
-    let length = end - start;
-    let first = slots.partition_point(|slot| slot.to.as_nanosecond() <= start);
+    let to = to.max(
+        from.saturating_add(SignedDuration::from_nanos(1))
+            .unwrap_or(to),
+    );
+    let length = from.duration_until(to).as_nanos();
+    let part = |from: Timestamp, to: Timestamp| {
+        joules * (from.duration_until(to).as_nanos() as f64 / length as f64)
+    };
+    let first = slots.partition_point(|slot| slot.to <= from);
 
     let mut parts = Vec::new();
-    let mut uncovered = length;
+    let mut gaps = Vec::new();
+    let mut at = from;
     for slot in &slots[first..] {
-        let overlap = slot.to.as_nanosecond().min(end) - slot.from.as_nanosecond().max(start);
-        if overlap <= 0 {
+        if slot.from >= to {
             break;
         }
-        uncovered -= overlap;
-        parts.push((slot, portion(energy, overlap, length)));
+        if slot.from > at {
+            gaps.push((at, slot.from));
+        }
+        let (start, end) = (slot.from.max(from), slot.to.min(to));
+        parts.push((slot, part(start, end)));
+        at = end;
     }
+    if at < to {
+        gaps.push((at, to));
+    }
+    let gap = |(from, to)| Gap {
+        from,
+        to,
+        joules: part(from, to),
+    };
     Spread {
         parts,
-        uncovered_joules: portion(energy, uncovered, length),
+        gaps: gaps.into_iter().map(gap).collect(),
     }
-}
-
-fn portion(energy: Energy, part: i128, whole: i128) -> f64 {
-    energy.joules() * (part as f64 / whole as f64)
 }
 
 #[cfg(test)]

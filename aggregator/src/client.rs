@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 use axum::body::Bytes;
-use jiff::Timestamp;
 use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Certificate, RequestBuilder, StatusCode, Url};
 use serde::Deserialize;
@@ -17,7 +16,7 @@ use crate::api::tokens::{MadeToken, NewToken};
 use crate::cli::{LedgerArgs, Usage};
 use crate::crypto;
 use crate::intensity::Slot;
-use crate::ledger::ReportQuery;
+use crate::ledger::{IntensityQuery, ReportQuery};
 use crate::report::Report;
 use crate::store::{RunFilter, RunSummary, Written};
 use crate::token::TokenRecord;
@@ -115,10 +114,18 @@ impl Client {
     /// Where the server cannot be reached or has no such report.
     pub async fn report(&self, query: &ReportQuery) -> anyhow::Result<Report> {
         let path = ["api", "v1", "runs", &query.run, "report"];
+        let as_of = query.as_of.map(|time| time.to_string());
+        let unit = query.unit.as_ref();
+        let count = unit.map(|unit| unit.count.to_string());
         let query = [
             ("idle", Some(query.idle.as_str())),
             ("workflow", query.workflow.as_deref()),
             ("cluster", query.cluster.as_deref()),
+            ("embodied", Some(query.embodied.as_str())),
+            ("unit", unit.map(|unit| unit.unit.as_str())),
+            ("count", count.as_deref()),
+            ("course", query.course.then_some("true")),
+            ("as_of", as_of.as_deref()),
         ];
         self.get(&path, &query).await
     }
@@ -127,17 +134,15 @@ impl Client {
     ///
     /// # Errors
     /// Where the server cannot be reached or does not know the zone.
-    pub async fn intensity(
-        &self,
-        intensity_zone: &str,
-        from: Timestamp,
-        to: Timestamp,
-    ) -> anyhow::Result<Vec<Slot>> {
-        let (from, to) = (from.to_string(), to.to_string());
+    pub async fn intensity(&self, query: &IntensityQuery) -> anyhow::Result<Vec<Slot>> {
+        let (from, to) = (query.from.to_string(), query.to.to_string());
+        let as_of = query.as_of.map(|time| time.to_string());
         let query = [
-            ("zone", Some(intensity_zone)),
+            ("zone", Some(query.intensity_zone.as_str())),
+            ("signal", Some(query.signal.as_str())),
             ("from", Some(from.as_str())),
             ("to", Some(to.as_str())),
+            ("as_of", as_of.as_deref()),
         ];
         self.get(&["api", "v1", "intensity"], &query).await
     }

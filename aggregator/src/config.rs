@@ -1,5 +1,7 @@
 //! What `hxmlops serve` is told: flags over environment over a YAML file, checked before anything starts.
 
+mod sites;
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,14 +13,12 @@ use serde::Deserialize;
 
 use crate::access::TokenFiles;
 use crate::serve::tls::TlsFiles;
-use crate::site::Site;
-use crate::site_map::{NodePattern, SiteMap};
+use crate::site_map::SiteMap;
 use crate::store::Retention;
+use sites::{OwnSite, SiteEntry, site_map};
 
 /// Address that a server listens on unless told otherwise.
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8642);
-const DEFAULT_SITE: &str = "default";
-const DEFAULT_PUE: f64 = 1.0;
 const DEFAULT_RUN_METRICS_TTL: Duration = Duration::from_secs(3600);
 const HOUR: Duration = Duration::from_secs(3600);
 const DEFAULT_RETENTION: Retention = Retention {
@@ -119,18 +119,6 @@ pub struct ConfigFile {
     keep_minutes: Option<String>,
     #[serde(default)]
     sites: Vec<SiteEntry>,
-}
-
-/// One site of the file, and the nodes that belong to it.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SiteEntry {
-    name: String,
-    #[serde(alias = "intensity-zone")]
-    intensity_zone: Option<String>,
-    pue: Option<f64>,
-    #[serde(default)]
-    nodes: Vec<String>,
 }
 
 /// A configuration that cannot be: one line that says what to change.
@@ -311,71 +299,6 @@ fn parse_kept(key: &str, text: &str) -> Result<Duration, InvalidConfig> {
         return Err(InvalidConfig(format!("--{key} {text} is less than 1h")));
     }
     Ok(kept)
-}
-
-/// The site that `--site`, `--intensity-zone` and `--pue` speak of, as far as they do.
-struct OwnSite {
-    name: Option<String>,
-    intensity_zone: Option<String>,
-    pue: Option<f64>,
-}
-
-/// The file's sites and the server's own; where the file lists that one too, the flags win.
-fn site_map(own: OwnSite, entries: &[SiteEntry]) -> Result<SiteMap, InvalidConfig> {
-    let own_name = own.name.unwrap_or_else(|| DEFAULT_SITE.to_owned());
-    let listed = entries.iter().find(|entry| entry.name == own_name);
-    let listed_zone = listed.and_then(|entry| entry.intensity_zone.clone());
-    let listed_pue = listed.and_then(|entry| entry.pue);
-    let mut sites = vec![check_site(
-        own_name,
-        own.intensity_zone.or(listed_zone),
-        own.pue.or(listed_pue),
-    )?];
-    let mut patterns = Vec::new();
-    for (index, entry) in entries.iter().enumerate() {
-        if entries[..index]
-            .iter()
-            .any(|other| other.name == entry.name)
-        {
-            let message = format!("site '{}' is listed twice", entry.name);
-            return Err(InvalidConfig(message));
-        }
-        let position = if entry.name == sites[0].name {
-            0
-        } else {
-            let zone = entry.intensity_zone.clone();
-            sites.push(check_site(entry.name.clone(), zone, entry.pue)?);
-            sites.len() - 1
-        };
-        let nodes = entry.nodes.iter().map(|glob| NodePattern::new(glob));
-        patterns.extend(nodes.map(|pattern| (pattern, position)));
-    }
-    Ok(SiteMap::new(sites, patterns))
-}
-
-fn check_site(
-    name: String,
-    intensity_zone: Option<String>,
-    pue: Option<f64>,
-) -> Result<Site, InvalidConfig> {
-    let pue = pue.unwrap_or(DEFAULT_PUE);
-    if name.is_empty()
-        || name.len() > wire::limits::MAX_NAME_BYTES
-        || name.contains(char::is_control)
-    {
-        let message = format!("site '{}' has no usable name", name.escape_debug());
-        return Err(InvalidConfig(message));
-    }
-    if !pue.is_finite() || pue < 1.0 {
-        return Err(InvalidConfig(format!(
-            "site '{name}' has a PUE of {pue}: facility energy over IT energy is 1 or more"
-        )));
-    }
-    Ok(Site {
-        name,
-        intensity_zone,
-        pue,
-    })
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ use crate::access::Caller;
 use crate::app::App;
 use crate::error::ApiError;
 use crate::intensity::Slot;
+use crate::ledger::IntensityQuery;
 use crate::metrics::{Booking, time_range};
 use crate::rollup::last_end_ms;
 use crate::serve::show_figures;
@@ -334,10 +335,15 @@ fn slots_of(app: &App, batch: &Batch, site: &Site) -> Vec<Slot> {
     let (Some(zone), Some((from, to))) = (&site.intensity_zone, time_range(batch)) else {
         return Vec::new();
     };
-    app.ledger
-        .intensity(zone, from, to)
-        .unwrap_or_else(|error| {
-            tracing::warn!(%error, site = site.name, "a batch was booked without grams");
-            Vec::new()
-        })
+    let question = IntensityQuery {
+        intensity_zone: zone.clone(),
+        signal: site.signal,
+        from,
+        to,
+        as_of: None,
+    };
+    app.ledger.intensity(&question).unwrap_or_else(|error| {
+        tracing::warn!(%error, site = site.name, "a batch was booked without grams");
+        Vec::new()
+    })
 }

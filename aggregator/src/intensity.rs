@@ -1,6 +1,7 @@
 //! Carbon intensity of the grid: slots, their kinds, and the yearly table that comes with the program.
 
 pub mod csv;
+mod grid;
 mod signal;
 mod timeline;
 mod yearly;
@@ -12,6 +13,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+pub use grid::{Grid, Grids};
 pub use signal::{Signal, UnknownSignal};
 pub use timeline::timeline;
 pub use yearly::{YearlyIntensity, citation, yearly, yearly_all};

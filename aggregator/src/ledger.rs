@@ -1,13 +1,13 @@
 //! What is asked of the ledger. The API, the page and the command line all ask here, so that one question
 //! has one answer.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
-use crate::intensity::{Slot, normalized_zone, timeline, yearly};
-use crate::report::{self, IdlePolicy, Report};
+use crate::intensity::{Grid, Grids, Signal, Slot, normalized_zone, timeline, yearly};
+use crate::report::{self, EmbodiedPolicy, FunctionalUnit, IdlePolicy, Report};
 use crate::site::Site;
 use crate::store::{
     NodeSummary, RunFilter, RunKey, RunLedger, RunSummary, SeriesBy, SeriesPoint, Store, StoreError,
@@ -48,6 +48,29 @@ pub struct ReportQuery {
     pub cluster: Option<String>,
     /// How idle energy is shared out.
     pub idle: IdlePolicy,
+    /// How the carbon of making the nodes is shared out.
+    pub embodied: EmbodiedPolicy,
+    /// What the run made, for its software carbon intensity.
+    pub unit: Option<FunctionalUnit>,
+    /// Whether its power over time is asked for.
+    pub course: bool,
+    /// With the intensities and the sites' settings that were known at this time; `None`: now.
+    pub as_of: Option<Timestamp>,
+}
+
+/// Which intensity is asked for.
+#[derive(Clone, Debug)]
+pub struct IntensityQuery {
+    /// Grid, such as `FR`.
+    pub intensity_zone: String,
+    /// What the figures are to count.
+    pub signal: Signal,
+    /// Start, inclusive.
+    pub from: Timestamp,
+    /// End, exclusive.
+    pub to: Timestamp,
+    /// What was known at this time; `None`: now.
+    pub as_of: Option<Timestamp>,
 }
 
 /// The ledger, ready to be asked. Calls block.
@@ -79,9 +102,9 @@ impl Ledger {
         let key = self.find_run(query)?;
         let ledger = self.store.run_ledger(&key)?;
         let ledger = ledger.ok_or_else(|| LedgerError::NoSuchRun(query.run.clone()))?;
-        let sites = self.store.sites()?;
-        let timelines = self.timelines(&sites, &ledger)?;
-        Ok(report::build(&ledger, query.idle, &sites, &timelines))
+        let sites = self.store.sites(query.as_of)?;
+        let grids = self.grids(&sites, &ledger, query.as_of)?;
+        Ok(report::build(&ledger, query, &sites, &grids))
     }
 
     fn find_run(&self, query: &ReportQuery) -> Result<RunKey, LedgerError> {
@@ -101,14 +124,18 @@ impl Ledger {
         }
     }
 
-    /// The intensity of the grid of each site that took part, over the whole minutes of a run.
-    fn timelines(
+    /// The grid of each site that took part, over the whole minutes of a run.
+    fn grids(
         &self,
         sites: &[Site],
         ledger: &RunLedger,
-    ) -> Result<BTreeMap<String, Vec<Slot>>, StoreError> {
-        let minute = SignedDuration::from_mins(1);
-        let (from, to) = (ledger.summary.start - minute, ledger.summary.end + minute);
+        as_of: Option<Timestamp>,
+    ) -> Result<Grids, StoreError> {
+        // Hours, where minutes were folded into them.
+        let (from, to) = ledger.cells.iter().fold(
+            (ledger.summary.start, ledger.summary.end),
+            |(from, to), cell| (from.min(cell.start), to.max(cell.end())),
+        );
         let took_part: BTreeSet<&str> =
             ledger.cells.iter().map(|cell| cell.site.as_str()).collect();
         sites
@@ -116,9 +143,12 @@ impl Ledger {
             .filter(|site| took_part.contains(site.name.as_str()))
             .filter_map(|site| site.intensity_zone.as_deref().map(normalized_zone))
             .map(|zone| {
-                let slots = self.store.slots(&zone, from, to)?;
-                let slots = timeline(slots, &zone, from, to);
-                Ok((zone, slots))
+                let slots = self.store.slots(&zone, from, to, as_of)?;
+                let revisions = self.store.slot_revisions(&zone, from, to)?;
+                let known = |time: &Timestamp| as_of.is_none_or(|as_of| *time <= as_of);
+                let revisions = revisions.into_iter().filter(known).collect();
+                let grid = Grid::new(slots, &zone, from, to).with_revisions(revisions);
+                Ok((zone, grid))
             })
             .collect()
     }
@@ -144,20 +174,24 @@ impl Ledger {
         Ok(self.store.series(by, from, to)?)
     }
 
-    /// Intensity of a zone over a time, gaps filled from the yearly table.
+    /// Intensity of a zone over a time, gaps filled from the yearly table where that counts the same.
     ///
     /// # Errors
     /// Where the zone is unknown.
-    pub fn intensity(
-        &self,
-        intensity_zone: &str,
-        from: Timestamp,
-        to: Timestamp,
-    ) -> Result<Vec<Slot>, LedgerError> {
-        let zone = normalized_zone(intensity_zone);
-        let slots = timeline(self.store.slots(&zone, from, to)?, &zone, from, to);
+    pub fn intensity(&self, query: &IntensityQuery) -> Result<Vec<Slot>, LedgerError> {
+        let zone = normalized_zone(&query.intensity_zone);
+        let IntensityQuery {
+            signal,
+            from,
+            to,
+            as_of,
+            ..
+        } = *query;
+        let slots = self.store.slots(&zone, from, to, as_of)?;
+        let slots = timeline(slots, &zone, signal, from, to);
         if slots.is_empty() && !self.is_known(&zone)? {
-            return Err(LedgerError::UnknownIntensityZone(intensity_zone.to_owned()));
+            let zone = query.intensity_zone.clone();
+            return Err(LedgerError::UnknownIntensityZone(zone));
         }
         Ok(slots)
     }
@@ -173,8 +207,8 @@ impl Ledger {
     ///
     /// # Errors
     /// Where the store fails.
-    pub fn put_slots(&self, slots: &[Slot]) -> Result<usize, LedgerError> {
-        Ok(self.store.put_slots(slots)?)
+    pub fn put_slots(&self, slots: &[Slot], now: Timestamp) -> Result<usize, LedgerError> {
+        Ok(self.store.put_slots(slots, now)?)
     }
 }
 

@@ -2,9 +2,13 @@
 
 mod balance;
 mod build;
+mod course;
 mod coverage;
+mod embodied;
 mod footprint;
 mod notes;
+mod pods;
+mod sci;
 mod stages;
 #[cfg(test)]
 mod tests;
@@ -17,6 +21,7 @@ use crate::intensity::Signal;
 use crate::store::{LostBy, LostEnergy};
 
 pub use build::build;
+pub use sci::{FunctionalUnit, Sci};
 
 /// How a node's idle energy is shared among those who ran on it, per zone and minute. Every policy keeps
 /// shares + unshared idle = idle, to the microjoule.
@@ -75,10 +80,29 @@ pub struct Report {
     pub carbon_grams: Option<f64>,
     /// Energy (IT side) that `carbon_grams` could not be told for: no intensity zone, or none known.
     pub uncovered_joules: f64,
-    /// Share of the hardware's own making; null until its inventory is known.
+    /// What other signals say of the energy that has no figure of its site's own: never part of `carbon_grams`.
+    #[serde(default)]
+    pub subtotals: Vec<Subtotal>,
+    /// Where the true `carbon_grams` is thought to lie, as far as that is known; the notes say how far. Null where
+    /// nothing is known of it.
+    #[serde(default)]
+    pub carbon_range: Option<CarbonRange>,
+    /// For the GHG Protocol's Scope 2: both figures side by side, which are never added.
+    #[serde(default)]
+    pub scope2: Scope2,
+    /// Share of the carbon of making the nodes that it ran on; null where the inventory of one is not known.
     pub embodied_grams: Option<f64>,
+    /// How that was shared out.
+    #[serde(default)]
+    pub embodied_by: EmbodiedPolicy,
+    /// Software carbon intensity per functional unit, where one was declared.
+    #[serde(default)]
+    pub sci: Option<Sci>,
     /// Power usage effectiveness, weighted by energy where several sites took part.
     pub pue: f64,
+    /// Sites that it ran at, by name.
+    #[serde(default)]
+    pub sites: Vec<String>,
     /// Known time over elapsed time, 0 to 1, over the nodes and zones that the run used.
     pub coverage_ratio: f64,
     /// Part of the energy by basis.
@@ -93,8 +117,17 @@ pub struct Report {
     pub intensity_basis: IntensityShares,
     /// The grids that fed it.
     pub intensity: Vec<IntensityUsed>,
+    /// Which state of the intensities it was made with.
+    #[serde(default)]
+    pub revision: Revision,
     /// Stages, in the order in which they first ran.
     pub stages: Vec<StageReport>,
+    /// Pods, those with the most energy first; beyond 200, the others together under an empty name.
+    #[serde(default)]
+    pub pods: Vec<PodReport>,
+    /// Where it was asked for: its power over time, with the intensity behind it, at most 240 parts of equal length.
+    #[serde(default)]
+    pub course: Vec<CoursePart>,
     /// The nodes' own books over the run's minutes: where all the energy went, the run's and the rest.
     pub balance: Vec<ZoneBalance>,
     /// Energy of the nodes that was lost in the run's time. Who used it is not known, and it is in no other figure.
@@ -126,6 +159,107 @@ impl From<&LostEnergy> for Lost {
             joules: lost.energy.joules(),
         }
     }
+}
+
+/// Energy that has no figure of its site's own signal, as another signal counts it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Subtotal {
+    /// What the grams count.
+    pub kind: Signal,
+    /// IT energy that this signal has figures for.
+    pub energy_joules: f64,
+    /// Its grams, PUE included.
+    pub carbon_grams: f64,
+}
+
+/// Grams, from the least to the most.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct CarbonRange {
+    /// At least.
+    pub low_grams: f64,
+    /// At most.
+    pub high_grams: f64,
+}
+
+/// Purchased electricity, counted both ways.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Scope2 {
+    /// By the grid's average: `carbon_grams`; null where that is, and of marginal signals.
+    pub location_grams: Option<f64>,
+    /// By the sites' contracts; null where one has none.
+    pub market_grams: Option<f64>,
+    /// The contracts.
+    pub market_sources: Vec<String>,
+}
+
+/// By what the carbon of making a node is shared among those who ran on it; what is left is nobody's. GPUs go by
+/// the energy that each made them use.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema, clap::ValueEnum,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum EmbodiedPolicy {
+    /// CPU time used, of all the CPU time that the node has.
+    #[default]
+    Use,
+    /// CPU that Kubernetes reserved, of all the CPU that the node has.
+    Reservation,
+}
+
+impl EmbodiedPolicy {
+    /// As it is written everywhere.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Use => "use",
+            Self::Reservation => "reservation",
+        }
+    }
+}
+
+/// A state of the intensities that concern a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Revision {
+    /// How many times intensities of its time were recorded; 0 where only the yearly table is known.
+    pub number: u64,
+    /// The last of these times: with `as_of` from then on until the next, the report is this one.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub recorded: Option<Timestamp>,
+    /// The time that was asked for; null for what is known now.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub as_of: Option<Timestamp>,
+}
+
+/// One pod's part of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct PodReport {
+    /// Its Kubernetes namespace.
+    pub namespace: String,
+    /// Its name; empty for what ran in none, and for all pods beyond the bound.
+    pub pod: String,
+    /// Active energy and the share of idle energy.
+    pub energy_joules: f64,
+    /// The part of it that is idle.
+    pub idle_joules: f64,
+    /// Its grams; null where the report's are.
+    pub carbon_grams: Option<f64>,
+}
+
+/// A part of the run's time.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct CoursePart {
+    /// Start, inclusive.
+    #[schema(value_type = String, format = DateTime)]
+    pub from: Timestamp,
+    /// End, exclusive.
+    #[schema(value_type = String, format = DateTime)]
+    pub to: Timestamp,
+    /// Active energy of each stage, in the order of the report's stages.
+    pub active_joules: Vec<f64>,
+    /// The run's share of idle energy.
+    pub idle_joules: f64,
+    /// Effective gCO2e per kWh of its energy; null where it used none, or not all of it has a figure.
+    pub g_per_kwh: Option<f64>,
 }
 
 /// Shares of energy, 0 to 1 each, 1 together.

@@ -21,6 +21,7 @@ use crate::access::{self, Access, AccessError};
 use crate::app::App;
 use crate::config::{InvalidConfig, ServeConfig};
 use crate::intensity::{normalized_zone, yearly};
+use crate::ledger::IntensityQuery;
 use crate::router::router;
 use crate::serve::accept::{Acceptor, accept};
 use crate::serve::tls::{Tls, TlsError};
@@ -95,7 +96,7 @@ impl Server {
         let in_use = |error| StartError::Listen(config.listen, error);
         let listener = TcpListener::bind(config.listen).await.map_err(in_use)?;
         let address = listener.local_addr().map_err(in_use)?;
-        store.put_sites(sites)?;
+        store.put_sites(sites, Timestamp::now())?;
         Ok(Self {
             app: Arc::new(App::new(store, access, &config)),
             listener,
@@ -312,10 +313,14 @@ pub fn show_current(app: &App, now: Timestamp) {
         let Some(zone) = &site.intensity_zone else {
             continue;
         };
-        match app
-            .ledger
-            .intensity(zone, now, now + SignedDuration::from_secs(1))
-        {
+        let question = IntensityQuery {
+            intensity_zone: zone.clone(),
+            signal: site.signal,
+            from: now,
+            to: now + SignedDuration::from_secs(1),
+            as_of: None,
+        };
+        match app.ledger.intensity(&question) {
             Ok(slots) => {
                 let slot = slots.into_iter().next();
                 current.extend(slot.map(|slot| (site.name.clone(), slot)));

@@ -1,5 +1,7 @@
 //! Which node belongs to which site.
 
+use serde::{Deserialize, Serialize};
+
 use crate::site::Site;
 
 /// The sites of a server, the first of them for all nodes that no pattern names.
@@ -38,17 +40,26 @@ impl SiteMap {
             return self.of_node(node).clone();
         }
         let known = self.sites.iter().find(|site| site.name == named);
-        known.cloned().unwrap_or_else(|| Site {
-            name: named.to_owned(),
-            intensity_zone: None,
-            pue: 1.0,
-        })
+        known.cloned().unwrap_or_else(|| Site::named(named))
     }
 }
 
 /// Names of nodes, with `*` for any characters and `?` for one.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
 pub struct NodePattern(Vec<char>);
+
+impl From<String> for NodePattern {
+    fn from(glob: String) -> Self {
+        Self::new(&glob)
+    }
+}
+
+impl From<NodePattern> for String {
+    fn from(pattern: NodePattern) -> Self {
+        pattern.0.into_iter().collect()
+    }
+}
 
 impl NodePattern {
     /// From its text.
@@ -116,9 +127,9 @@ mod tests {
     #[test]
     fn a_batch_goes_to_the_site_it_names_or_its_nodes() {
         let site = |name: &str| Site {
-            name: name.to_owned(),
             intensity_zone: Some("FR".to_owned()),
             pue: 1.2,
+            ..Site::named(name)
         };
         let patterns = vec![(NodePattern::new("o-*"), 1)];
         let map = SiteMap::new(vec![site("paris"), site("oslo")], patterns);

@@ -10,7 +10,7 @@ use crate::api::tokens::{self, MadeToken, NewToken};
 use crate::cli::LedgerArgs;
 use crate::client::Client;
 use crate::intensity::Slot;
-use crate::ledger::{Ledger, ReportQuery};
+use crate::ledger::{IntensityQuery, Ledger, ReportQuery};
 use crate::report::Report;
 use crate::store::{ReceivedBatch, RunFilter, RunSummary, SqliteStore, Store, StoreError, Written};
 use crate::token::TokenRecord;
@@ -79,17 +79,10 @@ impl Source {
     ///
     /// # Errors
     /// Where the zone is unknown or the ledger cannot be asked.
-    pub async fn intensity(
-        &self,
-        intensity_zone: &str,
-        from: Timestamp,
-        to: Timestamp,
-    ) -> anyhow::Result<Vec<Slot>> {
+    pub async fn intensity(&self, query: &IntensityQuery) -> anyhow::Result<Vec<Slot>> {
         match self {
-            Self::Server(client) => client.intensity(intensity_zone, from, to).await,
-            Self::Store(store) => {
-                Ok(Ledger::new(store.clone()).intensity(intensity_zone, from, to)?)
-            }
+            Self::Server(client) => client.intensity(query).await,
+            Self::Store(store) => Ok(Ledger::new(store.clone()).intensity(query)?),
         }
     }
 
@@ -100,7 +93,7 @@ impl Source {
     pub async fn put_slots(&self, slots: &[Slot]) -> anyhow::Result<usize> {
         match self {
             Self::Server(client) => client.put_slots(slots).await,
-            Self::Store(store) => Ok(store.put_slots(slots)?),
+            Self::Store(store) => Ok(store.put_slots(slots, Timestamp::now())?),
         }
     }
 
@@ -167,7 +160,7 @@ fn site_of(batch: &Batch, store: &dyn Store) -> anyhow::Result<String> {
     if !batch.site.is_empty() {
         return Ok(batch.site.clone());
     }
-    let sites = store.sites()?;
+    let sites = store.sites(None)?;
     let only = (sites.len() == 1).then(|| sites[0].name.clone());
     Ok(only.unwrap_or_else(|| DEFAULT_SITE.to_owned()))
 }

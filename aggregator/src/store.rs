@@ -133,28 +133,30 @@ pub trait Store: Send + Sync {
         to: Timestamp,
     ) -> Result<Vec<SeriesPoint>, StoreError>;
 
-    /// Keeps the sites that a server was started with, so that the ledger can be read without it.
+    /// Keeps the sites that a server was started with, so that the ledger can be read without it. Settings that
+    /// differ from those before become a new revision, recorded at `now`.
     ///
     /// # Errors
     /// Where the store fails.
-    fn put_sites(&self, sites: &[Site]) -> Result<(), StoreError>;
+    fn put_sites(&self, sites: &[Site], now: Timestamp) -> Result<(), StoreError>;
 
-    /// The sites that were kept.
+    /// The sites that were kept, by name, as they were known at a time (`None`: as they are). One that was
+    /// first told of later has its first settings: what is known of a place does not begin with its server.
     ///
     /// # Errors
     /// Where the store fails.
-    fn sites(&self) -> Result<Vec<Site>, StoreError>;
+    fn sites(&self, as_of: Option<Timestamp>) -> Result<Vec<Site>, StoreError>;
 
-    /// Writes intensity slots in one transaction. A slot of the same zone, start, end, signal and basis with
-    /// another figure becomes a new revision; the old one stays. Of equal ones in one call the last counts.
-    /// Returns how many were new or changed.
+    /// Writes intensity slots in one transaction, recorded at `now`. A slot of the same zone, start, end, signal and
+    /// basis with another figure becomes a new revision; the old one stays. Of equal ones in one call the last
+    /// counts. Returns how many were new or changed.
     ///
     /// # Errors
     /// Where the store fails.
-    fn put_slots(&self, slots: &[Slot]) -> Result<usize, StoreError>;
+    fn put_slots(&self, slots: &[Slot], now: Timestamp) -> Result<usize, StoreError>;
 
-    /// The newest revision of every slot of an intensity zone that touches `from` to `to`, by start; slots of
-    /// different basis stand side by side.
+    /// The newest revision, of those that were known at `as_of` (`None`: of all), of every slot of an intensity zone
+    /// that touches `from` to `to`, by start; slots of different signal or basis stand side by side.
     ///
     /// # Errors
     /// Where the store fails.
@@ -163,7 +165,20 @@ pub trait Store: Send + Sync {
         intensity_zone: &str,
         from: Timestamp,
         to: Timestamp,
+        as_of: Option<Timestamp>,
     ) -> Result<Vec<Slot>, StoreError>;
+
+    /// When the slots of an intensity zone that touch `from` to `to` were recorded, each time once, in order. What
+    /// was written before times were kept is at 1970-01-01T00:00:00Z.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    fn slot_revisions(
+        &self,
+        intensity_zone: &str,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<Vec<Timestamp>, StoreError>;
 
     /// Whether there is any slot of an intensity zone.
     ///

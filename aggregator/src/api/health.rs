@@ -36,6 +36,6 @@ pub(crate) async fn alive(State(app): State<Arc<App>>) -> Result<&'static str, A
     (status = 503, body = ErrorBody),
 ))]
 pub(crate) async fn ready(State(app): State<Arc<App>>) -> Result<&'static str, ApiError> {
-    app.probe(|app| Ok(app.store.sites()?)).await?;
+    app.probe(|app| Ok(app.store.sites(None)?)).await?;
     Ok("ready\n")
 }

@@ -13,7 +13,8 @@ use super::{Asked, time_range};
 use crate::app::App;
 use crate::csv_file::name;
 use crate::error::{ApiError, ErrorBody};
-use crate::intensity::{Slot, normalized_zone};
+use crate::intensity::{Signal, Slot, normalized_zone};
+use crate::ledger;
 use crate::serve::show_current;
 
 const DEFAULT_LENGTH: SignedDuration = SignedDuration::from_hours(24);
@@ -27,12 +28,19 @@ const MAX_LENGTH: SignedDuration = SignedDuration::from_hours(366 * 24);
 pub struct IntensityQuery {
     /// Grid, such as `FR`.
     zone: String,
+    /// What the figures are to count; `average-lifecycle-production` unless told otherwise.
+    #[serde(default)]
+    #[param(value_type = Option<String>)]
+    signal: Signal,
     /// Start, inclusive (RFC 3339); a day before the end unless told otherwise.
     #[param(value_type = Option<String>, format = DateTime)]
     from: Option<Timestamp>,
     /// End, exclusive (RFC 3339); now unless told otherwise.
     #[param(value_type = Option<String>, format = DateTime)]
     to: Option<Timestamp>,
+    /// As it was known at this time (RFC 3339); as it is known now unless told otherwise.
+    #[param(value_type = Option<String>, format = DateTime)]
+    as_of: Option<Timestamp>,
 }
 
 /// What adding slots did.
@@ -42,7 +50,7 @@ pub(crate) struct Changed {
     changed: usize,
 }
 
-/// Intensity of a grid over a time, gaps filled from the yearly table.
+/// Intensity of a grid over a time, gaps filled from the yearly table where that counts the same.
 #[utoipa::path(get, path = "/api/v1/intensity", tag = "intensity", params(IntensityQuery), responses(
     (status = 200, body = [Slot]),
     (status = 400, body = ErrorBody),
@@ -53,7 +61,14 @@ pub(crate) async fn list(
     Asked(query): Asked<IntensityQuery>,
 ) -> Result<Json<Vec<Slot>>, ApiError> {
     let (from, to) = time_range(query.from, query.to, DEFAULT_LENGTH, MAX_LENGTH)?;
-    app.read(move |app| Ok(Json(app.ledger.intensity(&query.zone, from, to)?)))
+    let question = ledger::IntensityQuery {
+        intensity_zone: query.zone,
+        signal: query.signal,
+        from,
+        to,
+        as_of: query.as_of,
+    };
+    app.read(move |app| Ok(Json(app.ledger.intensity(&question)?)))
         .await
 }
 
@@ -74,8 +89,9 @@ pub(crate) async fn add(
         check(slot).map_err(|fault| ApiError::bad_request(format!("slot {index}: {fault}")))?;
     }
     app.ingest(move |app| {
-        let changed = app.ledger.put_slots(&slots)?;
-        show_current(app, Timestamp::now());
+        let now = Timestamp::now();
+        let changed = app.ledger.put_slots(&slots, now)?;
+        show_current(app, now);
         Ok(Json(Changed { changed }))
     })
     .await

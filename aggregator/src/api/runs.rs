@@ -1,5 +1,6 @@
 //! Runs and the report on one.
 
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use axum::Json;
@@ -11,9 +12,10 @@ use utoipa::IntoParams;
 
 use super::{Asked, Named};
 use crate::app::App;
+use crate::csv_file::name;
 use crate::error::{ApiError, ErrorBody};
 use crate::ledger::{LedgerError, ReportQuery};
-use crate::report::{IdlePolicy, Report};
+use crate::report::{EmbodiedPolicy, FunctionalUnit, IdlePolicy, Report};
 use crate::store::{RunFilter, RunSummary, StoreError};
 
 /// Which runs are asked for.
@@ -57,6 +59,48 @@ pub struct ReportParameters {
     workflow: Option<String>,
     /// The run's cluster, where its id alone does not tell.
     cluster: Option<String>,
+    /// How the carbon of making the nodes is shared out; `use` unless told otherwise.
+    #[serde(default)]
+    #[param(value_type = Option<EmbodiedPolicy>)]
+    embodied: EmbodiedPolicy,
+    /// Name of the functional unit of an SCI, such as `1000 inferences`; with `count`.
+    unit: Option<String>,
+    /// How many functional units the run made, 1 or more.
+    #[param(value_type = Option<u64>)]
+    count: Option<NonZeroU64>,
+    /// Whether its power over time is wanted too; no unless told otherwise.
+    #[serde(default)]
+    course: bool,
+    /// As it was known at this time (RFC 3339); as it is known now unless told otherwise.
+    #[param(value_type = Option<String>, format = DateTime)]
+    as_of: Option<Timestamp>,
+}
+
+impl ReportParameters {
+    fn query(self, run: String) -> Result<ReportQuery, ApiError> {
+        let unit = match (self.unit, self.count) {
+            (Some(unit), Some(count)) => Some(FunctionalUnit { unit, count }),
+            (None, None) => None,
+            _ => {
+                return Err(ApiError::bad_request(
+                    "unit and count go together".to_owned(),
+                ));
+            }
+        };
+        if let Some(unit) = &unit {
+            name("unit", &unit.unit).map_err(ApiError::bad_request)?;
+        }
+        Ok(ReportQuery {
+            run,
+            workflow: self.workflow,
+            cluster: self.cluster,
+            idle: self.idle,
+            embodied: self.embodied,
+            unit,
+            course: self.course,
+            as_of: self.as_of,
+        })
+    }
 }
 
 /// Runs, the latest first.
@@ -116,12 +160,7 @@ pub(crate) async fn report(
     Named(run): Named,
     Asked(parameters): Asked<ReportParameters>,
 ) -> Result<Json<Report>, ApiError> {
-    let query = ReportQuery {
-        run,
-        workflow: parameters.workflow,
-        cluster: parameters.cluster,
-        idle: parameters.idle,
-    };
+    let query = parameters.query(run)?;
     app.read(move |app| {
         let report = app.ledger.report(&query);
         if let Err(LedgerError::Store(StoreError::TooLarge(_))) = &report {

@@ -31,8 +31,8 @@ pub struct CompareArgs {
 /// Where one of the runs has no report, or their grams count different things.
 pub async fn run(args: &CompareArgs, ledger: &LedgerArgs) -> anyhow::Result<ExitCode> {
     let source = Source::open(ledger)?;
-    let baseline = source.report(&args.query.of(&args.baseline)).await?;
-    let run = source.report(&args.query.of(&args.run)).await?;
+    let baseline = source.report(&args.query.of(&args.baseline)?).await?;
+    let run = source.report(&args.query.of(&args.run)?).await?;
     let comparison = compare(&baseline, &run)?;
     print(&if args.json {
         format::json(&comparison)?

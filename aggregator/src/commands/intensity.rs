@@ -10,7 +10,8 @@ use super::output::{print, tell, width};
 use super::when::When;
 use crate::cli::{LedgerArgs, Usage};
 use crate::format;
-use crate::intensity::{citation, yearly_all};
+use crate::intensity::{Signal, citation, yearly_all};
+use crate::ledger::IntensityQuery;
 use crate::source::Source;
 
 /// Shown where no start is given.
@@ -23,12 +24,18 @@ pub struct IntensityArgs {
     /// Intensity zone, such as FR
     #[arg(long, value_name = "ZONE")]
     zone: Option<String>,
+    /// What the figures are to count, such as average-lifecycle-production or marginal-direct
+    #[arg(long, value_name = "KIND", requires = "zone", default_value_t)]
+    signal: Signal,
     /// Start: a time (RFC 3339) or how long ago (24h, 7d); 24h if not given
     #[arg(long, value_name = "TIME", requires = "zone")]
     from: Option<When>,
     /// End: a time or how long ago; now if not given
     #[arg(long, value_name = "TIME", requires = "zone")]
     to: Option<When>,
+    /// As it was known then: a time or how long ago; as it is known now if not given
+    #[arg(long, value_name = "TIME", requires = "zone")]
+    as_of: Option<When>,
     /// List the yearly averages that come with the program; asks no server
     #[arg(long)]
     list: bool,
@@ -59,13 +66,22 @@ async fn of_zone(zone: &str, args: &IntensityArgs, ledger: &LedgerArgs) -> anyho
     if to <= from {
         return Err(Usage(format!("--to ({to}) is not after --from ({from})")).into());
     }
-    let slots = Source::open(ledger)?.intensity(zone, from, to).await?;
+    let as_of = args.as_of.map(|when| when.resolve(now)).transpose();
+    let query = IntensityQuery {
+        intensity_zone: zone.to_owned(),
+        signal: args.signal,
+        from,
+        to,
+        as_of: as_of.context("--as-of")?,
+    };
+    let slots = Source::open(ledger)?.intensity(&query).await?;
     if args.json {
         return Ok(format::json(&slots)?);
     }
     if slots.is_empty() {
         tell(&format!(
-            "no intensity is known for zone {zone} in that time"
+            "no intensity ({}) is known for zone {zone} in that time",
+            args.signal
         ));
         return Ok(String::new());
     }

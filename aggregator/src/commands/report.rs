@@ -1,14 +1,18 @@
 //! `hxmlops report RUN`
 
+use std::num::NonZeroU64;
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::{Args, ValueEnum};
+use jiff::Timestamp;
 
 use super::output::{print, width};
+use super::when::When;
 use crate::cli::LedgerArgs;
 use crate::format;
 use crate::ledger::ReportQuery;
-use crate::report::{IdlePolicy, Report};
+use crate::report::{EmbodiedPolicy, FunctionalUnit, IdlePolicy, Report};
 use crate::source::Source;
 
 /// Which report, and in which form.
@@ -21,6 +25,8 @@ pub struct ReportArgs {
     format: Format,
     #[command(flatten)]
     query: QueryArgs,
+    #[command(flatten)]
+    unit: UnitArgs,
 }
 
 /// What narrows down a run and its figures; `report` and `compare` have it in common.
@@ -35,18 +41,42 @@ pub struct QueryArgs {
     /// Cluster of the run, where its id alone does not tell
     #[arg(long, value_name = "NAME")]
     cluster: Option<String>,
+    /// How the carbon of making the nodes is shared out
+    #[arg(long, value_enum, value_name = "POLICY", default_value_t = EmbodiedPolicy::Use)]
+    embodied: EmbodiedPolicy,
+    /// With the intensities and settings that were known then: a time (RFC 3339) or how long ago
+    #[arg(long, value_name = "TIME")]
+    as_of: Option<When>,
+}
+
+/// The functional unit of an SCI.
+#[derive(Debug, Args)]
+struct UnitArgs {
+    /// Functional unit of the software carbon intensity, such as "1000 inferences"
+    #[arg(long, value_name = "NAME", requires = "count")]
+    unit: Option<String>,
+    /// How many such units the run made
+    #[arg(long, value_name = "N", requires = "unit")]
+    count: Option<NonZeroU64>,
 }
 
 impl QueryArgs {
     /// The question for one run.
-    #[must_use]
-    pub fn of(&self, run: &str) -> ReportQuery {
-        ReportQuery {
+    ///
+    /// # Errors
+    /// Where the time that is asked for lies before all times.
+    pub fn of(&self, run: &str) -> anyhow::Result<ReportQuery> {
+        let as_of = self.as_of.map(|when| when.resolve(Timestamp::now()));
+        Ok(ReportQuery {
             run: run.to_owned(),
             workflow: self.workflow.clone(),
             cluster: self.cluster.clone(),
             idle: self.idle,
-        }
+            embodied: self.embodied,
+            unit: None,
+            course: false,
+            as_of: as_of.transpose().context("--as-of")?,
+        })
     }
 }
 
@@ -54,7 +84,7 @@ impl QueryArgs {
 enum Format {
     /// For a terminal
     Table,
-    /// All that is known, full precision
+    /// All figures, full precision
     Json,
     /// A row per stage, full precision
     Csv,
@@ -78,7 +108,11 @@ impl Format {
 /// # Errors
 /// Where there is no such run or several, or the ledger cannot be asked.
 pub async fn run(args: &ReportArgs, ledger: &LedgerArgs) -> anyhow::Result<ExitCode> {
-    let query = args.query.of(&args.run);
+    let unit = args.unit.unit.clone().zip(args.unit.count);
+    let query = ReportQuery {
+        unit: unit.map(|(unit, count)| FunctionalUnit { unit, count }),
+        ..args.query.of(&args.run)?
+    };
     let report = Source::open(ledger)?.report(&query).await?;
     print(&args.format.render(&report)?)?;
     Ok(ExitCode::SUCCESS)

@@ -1,29 +1,51 @@
-//! The name of a carbon signal: what an intensity figure counts.
+//! A carbon signal: what an intensity figure counts. Figures of two signals are never added.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
-/// What the default signal counts: the mix that is produced in the zone, its whole life cycle included.
-const DEFAULT: &str = "average-lifecycle-production";
+/// Which plants answer for a kilowatt-hour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Method {
+    /// All that ran, by what they made.
+    Average,
+    /// Those that ran because of it.
+    Marginal,
+}
 
-/// The words of a signal's name, position by position.
-const WORDS: [&[&str]; 3] = [
-    &["average", "marginal"],
-    &["lifecycle", "direct"],
-    &["production", "consumption"],
-];
+/// Which emissions count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Scope {
+    /// Building, fuel supply and taking down included.
+    Lifecycle,
+    /// What leaves the stack.
+    Direct,
+}
+
+/// Whose electricity it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Accounting {
+    /// What is made in the zone.
+    Production,
+    /// What is used in it, imports included.
+    Consumption,
+}
 
 /// What a figure counts. Figures of two signals are never added or compared.
 ///
 /// Its name is `average|marginal`, `lifecycle|direct` and `production|consumption`, with hyphens. The last
 /// may be left out: an average then counts production, and a marginal figure knows no such difference.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-#[schema(value_type = String)]
-pub struct Signal(String);
+pub struct Signal {
+    method: Method,
+    scope: Scope,
+    /// `None` for a marginal figure that does not tell.
+    accounting: Option<Accounting>,
+}
 
 /// Text that names no signal.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -36,15 +58,41 @@ pub struct UnknownSignal(String);
 impl Signal {
     /// The signal's name, such as `average-lifecycle-production`.
     #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
+    pub const fn as_str(self) -> &'static str {
+        use Accounting::{Consumption, Production};
+        use Method::{Average, Marginal};
+        use Scope::{Direct, Lifecycle};
+        match (self.method, self.scope, self.accounting) {
+            (Average, Lifecycle, Some(Consumption)) => "average-lifecycle-consumption",
+            (Average, Lifecycle, _) => "average-lifecycle-production",
+            (Average, Direct, Some(Consumption)) => "average-direct-consumption",
+            (Average, Direct, _) => "average-direct-production",
+            (Marginal, Lifecycle, None) => "marginal-lifecycle",
+            (Marginal, Lifecycle, Some(Production)) => "marginal-lifecycle-production",
+            (Marginal, Lifecycle, Some(Consumption)) => "marginal-lifecycle-consumption",
+            (Marginal, Direct, None) => "marginal-direct",
+            (Marginal, Direct, Some(Production)) => "marginal-direct-production",
+            (Marginal, Direct, Some(Consumption)) => "marginal-direct-consumption",
+        }
+    }
+}
+
+impl Signal {
+    /// Whether it counts all plants, and not those that ran because of the energy.
+    #[must_use]
+    pub const fn is_average(self) -> bool {
+        matches!(self.method, Method::Average)
     }
 }
 
 impl Default for Signal {
-    /// `average-lifecycle-production`: what the yearly table counts, and what every site uses.
+    /// `average-lifecycle-production`: what the yearly table counts, and what a site uses unless told otherwise.
     fn default() -> Self {
-        Self(DEFAULT.to_owned())
+        Self {
+            method: Method::Average,
+            scope: Scope::Lifecycle,
+            accounting: Some(Accounting::Production),
+        }
     }
 }
 
@@ -56,22 +104,38 @@ impl FromStr for Signal {
         if text.is_empty() {
             return Ok(Self::default());
         }
-        let words: Vec<&str> = text.split('-').collect();
-        let known = words
-            .iter()
-            .zip(WORDS)
-            .all(|(word, known)| known.contains(word));
-        match words[..] {
-            ["average", emissions] if known => Ok(Self(format!("average-{emissions}-production"))),
-            [_, _] | [_, _, _] if known => Ok(Self(text.to_owned())),
-            _ => Err(UnknownSignal(text.to_owned())),
-        }
+        parse(text).ok_or_else(|| UnknownSignal(text.to_owned()))
     }
+}
+
+fn parse(text: &str) -> Option<Signal> {
+    let mut words = text.split('-');
+    let method = match words.next()? {
+        "average" => Method::Average,
+        "marginal" => Method::Marginal,
+        _ => return None,
+    };
+    let scope = match words.next()? {
+        "lifecycle" => Scope::Lifecycle,
+        "direct" => Scope::Direct,
+        _ => return None,
+    };
+    let accounting = match words.next() {
+        None if method == Method::Marginal => None,
+        None | Some("production") => Some(Accounting::Production),
+        Some("consumption") => Some(Accounting::Consumption),
+        Some(_) => return None,
+    };
+    words.next().is_none().then_some(Signal {
+        method,
+        scope,
+        accounting,
+    })
 }
 
 impl fmt::Display for Signal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
     }
 }
 
@@ -83,9 +147,17 @@ impl TryFrom<String> for Signal {
     }
 }
 
+impl PartialSchema for Signal {
+    fn schema() -> RefOr<Schema> {
+        String::schema()
+    }
+}
+
+impl ToSchema for Signal {}
+
 impl From<Signal> for String {
     fn from(signal: Signal) -> Self {
-        signal.0
+        signal.as_str().to_owned()
     }
 }
 
@@ -96,7 +168,7 @@ mod tests {
     fn check(text: &str, expected: Option<&str>) {
         let signal = text.parse::<Signal>();
         assert_eq!(
-            signal.as_ref().ok().map(Signal::as_str),
+            signal.as_ref().ok().map(|signal| signal.as_str()),
             expected,
             "{text:?}: {signal:?}"
         );
@@ -133,7 +205,14 @@ mod tests {
         let error = serde_json::from_str::<Signal>("\"co2\"")
             .unwrap_err()
             .to_string();
-        for word in WORDS.into_iter().flatten() {
+        for word in [
+            "average",
+            "marginal",
+            "lifecycle",
+            "direct",
+            "production",
+            "consumption",
+        ] {
             assert!(error.contains(word), "{error}");
         }
     }

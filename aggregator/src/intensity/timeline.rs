@@ -7,16 +7,18 @@ use jiff::Timestamp;
 
 use super::{IntensityBasis, Signal, Slot, normalized_zone, yearly};
 
-/// The intensity of `intensity_zone` from `from` to `to`: by start, without overlaps, of the one signal that
-/// sites use (average-lifecycle-production); slots of other signals are left out.
+/// The intensity of `intensity_zone` from `from` to `to`: by start, without overlaps, of one signal; slots of
+/// other signals are left out.
 ///
 /// Where slots overlap, the better basis wins (measured, estimated, forecast, annual), then the shorter slot,
 /// then the later start. Where there is none, the yearly average that comes with the program stands, as
-/// `annual`; where there is no such average either, the gap stays: no figure is ever made up.
+/// `annual`, where it is of the signal; where there is no such average either, the gap stays: no figure is
+/// ever made up.
 #[must_use]
 pub fn timeline(
     slots: Vec<Slot>,
     intensity_zone: &str,
+    signal: Signal,
     from: Timestamp,
     to: Timestamp,
 ) -> Vec<Slot> {
@@ -26,12 +28,14 @@ pub fn timeline(
     let zone = normalized_zone(intensity_zone);
     let mut slots: Vec<Slot> = slots
         .into_iter()
-        .filter(|slot| slot.kind == Signal::default() && slot.from < slot.to)
+        .filter(|slot| slot.kind == signal && slot.from < slot.to)
         .filter(|slot| slot.from < to && from < slot.to)
         .collect();
     slots.sort_by(precedence);
     // Last, not by precedence: its length is that of the question, and the answer must not hang on that.
-    slots.extend(annual(&zone, from, to));
+    if signal == Signal::default() {
+        slots.extend(annual(&zone, from, to));
+    }
     resolve(&slots, from, to)
 }
 
@@ -132,7 +136,7 @@ mod tests {
     }
 
     fn check(slots: Vec<Slot>, zone: &str, expected: &[(i64, i64, f64)]) {
-        let found: Vec<_> = timeline(slots, zone, hour(0), hour(10))
+        let found: Vec<_> = timeline(slots, zone, Signal::default(), hour(0), hour(10))
             .into_iter()
             .map(|slot| (slot.from, slot.to, slot.g_per_kwh))
             .collect();
@@ -175,9 +179,9 @@ mod tests {
     fn any_slot_wins_over_the_table_that_comes_with_the_program() {
         let own_year = || vec![slot("FR", -4000, 4000, 42.0, IntensityBasis::Annual)];
         check(own_year(), "FR", &[(0, 10, 42.0)]);
-        let month = timeline(own_year(), "FR", hour(0), hour(720));
+        let month = timeline(own_year(), "FR", Signal::default(), hour(0), hour(720));
         assert_eq!(month.len(), 1);
-        let later = timeline(own_year(), "FR", hour(3999), hour(4001));
+        let later = timeline(own_year(), "FR", Signal::default(), hour(3999), hour(4001));
         let figures: Vec<f64> = later.iter().map(|slot| slot.g_per_kwh).collect();
         assert_eq!(figures, [42.0, yearly("FR").unwrap().g_per_kwh]);
     }
@@ -198,9 +202,9 @@ mod tests {
             let mut slots: Vec<Slot> = raw.iter()
                 .map(|&(from, length, g, basis)| slot("X", from, from + length, f64::from(g), BASES[basis]))
                 .collect();
-            let line = timeline(slots.clone(), "X", hour(0), hour(10));
+            let line = timeline(slots.clone(), "X", Signal::default(), hour(0), hour(10));
             if reversed { slots.reverse(); }
-            prop_assert_eq!(&line, &timeline(slots.clone(), "X", hour(0), hour(10)));
+            prop_assert_eq!(&line, &timeline(slots.clone(), "X", Signal::default(), hour(0), hour(10)));
             prop_assert!(line.windows(2).all(|pair| pair[0].to <= pair[1].from));
             for moment in (0..10).map(hour) {
                 let holds = |slot: &&Slot| slot.from <= moment && moment < slot.to;

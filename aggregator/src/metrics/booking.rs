@@ -75,7 +75,7 @@ impl<'a> Booking<'a> {
     ) {
         let time = |ms| Timestamp::from_millisecond(ms).expect("a rollup was made of the batch");
         let (from, to) = (time(interval.start_unix_ms), time(end_ms(interval)));
-        let carbon = carbon(energy, from, to, site.pue, slots);
+        let carbon = carbon(energy, from, to, site.pue_at(from), slots);
         if !slots.is_empty() {
             *self.grams.entry(key).or_default() += carbon.grams;
         }

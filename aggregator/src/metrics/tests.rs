@@ -40,9 +40,9 @@ fn batch(run: &str, active_uj: u64) -> wire::v1::Batch {
 
 fn site(intensity_zone: Option<&str>) -> Site {
     Site {
-        name: "paris".to_owned(),
         intensity_zone: intensity_zone.map(str::to_owned),
         pue: 1.5,
+        ..Site::named("paris")
     }
 }
 

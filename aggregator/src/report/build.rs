@@ -1,98 +1,177 @@
 //! One pass over a run's cells: each is shared out, and what the run bears of it is booked by stage, its
 //! carbon by site, and the whole in the nodes' balance.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
 
 use super::balance::Balances;
+use super::course::Course;
 use super::coverage::Coverage;
+use super::embodied::{Embodied, by_node_and_start};
 use super::footprint::{Footprint, Sites};
-use super::notes::notes;
+use super::notes::{Known, notes};
+use super::pods::Pods;
 use super::stages::Stages;
-use super::{EnergyBasis, EnergyRange, IdlePolicy, Lost, Report};
+use super::{EnergyBasis, EnergyRange, Lost, Report, Revision};
 use crate::idle_policy::{IdleSplit, share_idle};
-use crate::intensity::Slot;
+use crate::intensity::Grids;
+use crate::ledger::ReportQuery;
 use crate::site::Site;
 use crate::store::{Cell, RunLedger, RunSummary, Share, WorkloadLabels};
 use wire::Energy;
 
-/// Timelines by intensity zone: by start, of one signal, without overlaps.
-pub(super) type Timelines = BTreeMap<String, Vec<Slot>>;
-
 /// The report on a run from all that the ledger knows of it.
 ///
-/// `timelines` holds the intensity of each site's zone over the run's time, as
-/// [`timeline`](crate::intensity::timeline) makes it. Energy for which there is none is told, and gets no
-/// grams.
+/// `sites` and `grids` are as they were known at `query.as_of`; `grids` has each site's intensity zone, over the
+/// cells' time. Energy for which there is no figure of the site's signal is told, and gets no grams.
 #[must_use]
-pub fn build(
-    ledger: &RunLedger,
-    idle_policy: IdlePolicy,
-    sites: &[Site],
-    timelines: &BTreeMap<String, Vec<Slot>>,
-) -> Report {
-    let summary = &ledger.summary;
-    let sites = Sites::new(sites, timelines);
-    let mut stages = Stages::new(&summary.stages);
-    let mut balances = Balances::default();
-    let mut coverage = Coverage::default();
-    let mut footprint = Footprint::default();
-    let mut books = Books::default();
-
+pub fn build(ledger: &RunLedger, query: &ReportQuery, sites: &[Site], grids: &Grids) -> Report {
+    let mut account = Account::new(ledger, query, Sites::new(sites, grids));
     for cell in &ledger.cells {
-        let split = share_idle(cell, idle_policy);
-        let own = own_shares(ledger, cell, &split);
-        if is_unknown(cell) {
-            if !own.is_empty() {
-                coverage.ran(cell);
-            }
-            continue;
-        }
-        let energy: Energy = own.iter().map(|own| own.active + own.idle).sum();
-        balances.add(cell, &split, energy);
-        if own.is_empty() {
-            continue;
-        }
-        coverage.ran(cell);
-        books.add(cell, &own);
-        let (from, to) = window(summary, cell);
-        footprint.add(&sites, cell, energy, from, to);
-        for own in own {
-            let grams = sites.carbon(cell, own.active + own.idle, from, to).grams;
-            stages.add(cell, own.labels, own.active, own.idle, grams);
+        account.add(cell);
+    }
+    for cells in by_node_and_start(&ledger.cells) {
+        account.add_embodied(cells);
+    }
+    account.finish()
+}
+
+/// Everything that one pass over the cells fills.
+struct Account<'a> {
+    ledger: &'a RunLedger,
+    query: &'a ReportQuery,
+    sites: Sites<'a>,
+    stages: Stages,
+    pods: Pods,
+    balances: Balances,
+    coverage: Coverage,
+    footprint: Footprint,
+    embodied: Embodied,
+    course: Course,
+    books: Books,
+}
+
+impl<'a> Account<'a> {
+    fn new(ledger: &'a RunLedger, query: &'a ReportQuery, sites: Sites<'a>) -> Self {
+        let summary = &ledger.summary;
+        let longest_ms = ledger.cells.iter().map(|cell| cell.length_ms).max();
+        Self {
+            ledger,
+            query,
+            sites,
+            stages: Stages::new(&summary.stages),
+            pods: Pods::default(),
+            balances: Balances::default(),
+            coverage: Coverage::default(),
+            footprint: Footprint::default(),
+            embodied: Embodied::default(),
+            course: Course::new(summary.start, summary.end, longest_ms.unwrap_or_default()),
+            books: Books::default(),
         }
     }
 
-    let coverage_ratio = coverage.ratio(summary, &ledger.cells);
-    let told = books.any && footprint.is_complete();
-    let mut report = Report {
-        run: summary.key.run.clone(),
-        workflow: summary.key.workflow.clone(),
-        cluster: summary.key.cluster.clone(),
-        start: summary.start,
-        end: summary.end,
-        idle_policy,
-        energy_joules: books.energy.joules(),
-        idle_joules: books.idle.joules(),
-        carbon_grams: told.then_some(footprint.grams()),
-        uncovered_joules: footprint.uncovered_joules(),
-        embodied_grams: None,
-        pue: footprint.pue(),
-        coverage_ratio,
-        energy_basis: books.basis(),
-        energy_range: books.range(),
-        idle_seeded: books.idle_seeded,
-        intensity_basis: footprint.shares_by_basis(),
-        intensity: footprint.intensity(),
-        stages: stages.finish(told),
-        balance: balances.finish(),
-        lost: ledger.losses.iter().map(Lost::from).collect(),
-        idle_by_hour: books.by_hour,
-        notes: Vec::new(),
-    };
-    report.notes = notes(&report, &footprint);
-    report
+    fn add(&mut self, cell: &Cell) {
+        let ledger = self.ledger;
+        let split = share_idle(cell, self.query.idle);
+        let own = own_shares(ledger, cell, &split);
+        if is_unknown(cell) {
+            if !own.is_empty() {
+                self.coverage.ran(cell);
+            }
+            return;
+        }
+        let energy: Energy = own.iter().map(|own| own.active + own.idle).sum();
+        self.balances.add(cell, &split, energy);
+        if own.is_empty() {
+            return;
+        }
+        self.coverage.ran(cell);
+        self.books.add(cell, &own);
+        let (from, to) = window(&ledger.summary, cell);
+        let carbon = self.footprint.add(&self.sites, cell, energy, from, to);
+        self.course
+            .add_carbon(cell.start, carbon.grams_at_pue_1, carbon.uncovered_joules);
+        for own in own {
+            let energy = own.active + own.idle;
+            let grams = self.sites.carbon(cell, energy, from, to).grams;
+            let stage = self
+                .stages
+                .add(cell, own.labels, own.active, own.idle, grams);
+            self.pods.add(own.labels, own.active, own.idle, grams);
+            self.course.add(cell.start, stage, own.active, own.idle);
+        }
+    }
+
+    fn add_embodied(&mut self, cells: &[Cell]) {
+        let ledger = self.ledger;
+        let Some(first) = cells.first() else { return };
+        let site = self.sites.settings(first);
+        let is_own = |share: &Share| own_labels(ledger, first, share).is_some();
+        let policy = self.query.embodied;
+        self.embodied.add(cells, site, policy, is_own);
+    }
+
+    fn finish(self) -> Report {
+        let summary = &self.ledger.summary;
+        let footprint = &self.footprint;
+        let told = self.books.any && footprint.is_complete();
+        let carbon_grams = told.then_some(footprint.grams());
+        let embodied_grams = self.embodied.grams();
+        let stages = self.stages.finish(told);
+        let unit = self.query.unit.as_ref();
+        let mut report = Report {
+            run: summary.key.run.clone(),
+            workflow: summary.key.workflow.clone(),
+            cluster: summary.key.cluster.clone(),
+            start: summary.start,
+            end: summary.end,
+            idle_policy: self.query.idle,
+            energy_joules: self.books.energy.joules(),
+            idle_joules: self.books.idle.joules(),
+            carbon_grams,
+            uncovered_joules: footprint.uncovered_joules(),
+            subtotals: footprint.subtotals(),
+            carbon_range: footprint.range(carbon_grams),
+            scope2: footprint.scope2(carbon_grams),
+            embodied_grams,
+            embodied_by: self.query.embodied,
+            sci: unit.map(|unit| unit.sci(carbon_grams, embodied_grams)),
+            pue: footprint.pue(),
+            sites: footprint.sites(),
+            coverage_ratio: self.coverage.ratio(summary, &self.ledger.cells),
+            energy_basis: self.books.basis(),
+            energy_range: self.books.range(),
+            idle_seeded: self.books.idle_seeded,
+            intensity_basis: footprint.shares_by_basis(),
+            intensity: footprint.intensity(),
+            revision: revision(footprint, self.query.as_of),
+            course: if self.query.course {
+                self.course.finish(stages.len())
+            } else {
+                Vec::new()
+            },
+            stages,
+            pods: self.pods.finish(told),
+            balance: self.balances.finish(),
+            lost: self.ledger.losses.iter().map(Lost::from).collect(),
+            idle_by_hour: self.books.by_hour,
+            notes: Vec::new(),
+        };
+        let known = Known {
+            footprint,
+            embodied: &self.embodied,
+        };
+        report.notes = notes(&report, &known);
+        report
+    }
+}
+
+fn revision(footprint: &Footprint, as_of: Option<Timestamp>) -> Revision {
+    let times = footprint.revisions();
+    Revision {
+        number: times.len() as u64,
+        recorded: times.last().copied(),
+        as_of,
+    }
 }
 
 /// Whether the zone could not be read in all of the cell's time: then 0 is not its energy.
@@ -107,16 +186,20 @@ struct Own<'a> {
     idle: Energy,
 }
 
-fn own_shares<'a>(ledger: &'a RunLedger, cell: &Cell, split: &IdleSplit) -> Vec<Own<'a>> {
+/// The labels of a share, where it is the run's.
+fn own_labels<'a>(ledger: &'a RunLedger, cell: &Cell, share: &Share) -> Option<&'a WorkloadLabels> {
     let key = &ledger.summary.key;
-    if cell.node.cluster != key.cluster {
-        return Vec::new();
-    }
+    let labels = ledger.workloads.get(share.workload)?;
+    let is_own = cell.node.cluster == key.cluster
+        && labels.run == key.run
+        && labels.workflow == key.workflow;
+    is_own.then_some(labels)
+}
+
+fn own_shares<'a>(ledger: &'a RunLedger, cell: &Cell, split: &IdleSplit) -> Vec<Own<'a>> {
     let own = |(share, &idle): (&Share, &Energy)| {
-        let labels = ledger.workloads.get(share.workload)?;
-        let is_own = labels.run == key.run && labels.workflow == key.workflow;
-        is_own.then_some(Own {
-            labels,
+        Some(Own {
+            labels: own_labels(ledger, cell, share)?,
             active: share.active,
             idle,
         })

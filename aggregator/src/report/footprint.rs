@@ -5,48 +5,46 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use wire::Energy;
 
-use super::build::Timelines;
-use super::{IntensityShares, IntensityUsed};
-use crate::carbon::{Carbon, carbon, grams, spread};
-use crate::intensity::{IntensityBasis, Signal, Slot, normalized_zone};
+use super::{CarbonRange, IntensityShares, IntensityUsed, Scope2, Subtotal};
+use crate::carbon::{Carbon, Gap, carbon, grams, spread};
+use crate::intensity::{Grid, Grids, IntensityBasis, Signal, Slot, normalized_zone};
 use crate::site::Site;
 use crate::store::Cell;
 
-/// Sites by name, each with the timeline of its grid.
-pub(super) struct Sites<'a>(BTreeMap<&'a str, SiteTimeline<'a>>);
+/// Sites by name, each with its grid.
+pub(super) struct Sites<'a>(BTreeMap<&'a str, AtSite<'a>>);
 
 #[derive(Clone, Copy)]
-struct SiteTimeline<'a> {
-    pue: f64,
-    intensity_zone: Option<&'a str>,
+struct AtSite<'a> {
+    site: &'a Site,
+    grid: Option<&'a Grid>,
+    /// Of the site's own signal.
     slots: &'a [Slot],
 }
 
-/// A site that nobody configured: no grid, and nothing is known of its building.
-const UNKNOWN_SITE: SiteTimeline<'static> = SiteTimeline {
-    pue: 1.0,
-    intensity_zone: None,
-    slots: &[],
-};
-
 impl<'a> Sites<'a> {
-    pub(super) fn new(sites: &'a [Site], timelines: &'a Timelines) -> Self {
+    pub(super) fn new(sites: &'a [Site], grids: &'a Grids) -> Self {
         let entry = |site: &'a Site| {
             let zone = site.intensity_zone.as_deref().map(normalized_zone);
-            let slots = zone.and_then(|zone| timelines.get(&zone));
-            let timeline = SiteTimeline {
-                pue: site.pue,
-                intensity_zone: site.intensity_zone.as_deref(),
-                slots: slots.map_or(&[], Vec::as_slice),
-            };
-            (site.name.as_str(), timeline)
+            let grid = zone.and_then(|zone| grids.get(&zone));
+            let slots = grid.map_or(&[][..], |grid| grid.of(site.signal));
+            (site.name.as_str(), AtSite { site, grid, slots })
         };
         Self(sites.iter().map(entry).collect())
     }
 
-    fn of(&self, cell: &Cell) -> SiteTimeline<'a> {
-        let site = self.0.get(cell.site.as_str());
-        site.copied().unwrap_or(UNKNOWN_SITE)
+    /// `None` for a site that nobody configured: no grid, and nothing is known of its building.
+    fn of(&self, cell: &Cell) -> Option<AtSite<'a>> {
+        self.0.get(cell.site.as_str()).copied()
+    }
+
+    /// What is known of a cell's site.
+    pub(super) fn settings(&self, cell: &Cell) -> Option<&'a Site> {
+        self.of(cell).map(|at| at.site)
+    }
+
+    fn pue(&self, cell: &Cell) -> f64 {
+        self.of(cell).map_or(1.0, |at| at.site.pue_at(cell.start))
     }
 
     /// The carbon of some energy of a cell.
@@ -57,9 +55,16 @@ impl<'a> Sites<'a> {
         from: Timestamp,
         to: Timestamp,
     ) -> Carbon {
-        let site = self.of(cell);
-        carbon(energy, from, to, site.pue, site.slots)
+        let slots = self.of(cell).map_or(&[][..], |at| at.slots);
+        carbon(energy, from, to, self.pue(cell), slots)
     }
+}
+
+/// What the carbon of a cell came to.
+#[derive(Clone, Copy, Default)]
+pub(super) struct CellCarbon {
+    pub(super) grams_at_pue_1: f64,
+    pub(super) uncovered_joules: f64,
 }
 
 /// Sums over the cells of a run.
@@ -70,18 +75,82 @@ pub(super) struct Footprint {
     uncovered_joules: f64,
     grams_by_basis: BTreeMap<IntensityBasis, f64>,
     by_source: BTreeMap<(String, String, Signal), SourceSum>,
+    by_other_signal: BTreeMap<Signal, SourceSum>,
+    range: CarbonBounds,
+    market_grams: f64,
+    market_sources: BTreeSet<String>,
+    revisions: BTreeSet<Timestamp>,
+    sites: BTreeSet<String>,
+    /// Intensity zones of the sites that took part.
+    pub(super) asked_zones: BTreeSet<String>,
     /// Sites without an intensity zone that took part.
     pub(super) sites_without_zone: BTreeSet<String>,
-    /// Intensity zones that lack a figure for some of the time.
-    pub(super) zones_with_gaps: BTreeSet<String>,
+    /// Intensity zones that lack a figure for some of the time, with the signal that lacks it.
+    pub(super) zones_with_gaps: BTreeSet<(String, Signal)>,
     /// Sites whose PUE is 1 that took part.
     pub(super) sites_without_pue: BTreeSet<String>,
+    /// Where PUEs are from that are not the sites' own.
+    pub(super) pue_sources: BTreeSet<(String, String)>,
+    /// Sites that took part without a market-based factor, where others have one.
+    pub(super) sites_without_market: BTreeSet<String>,
 }
 
+/// Energy (IT side) and grams.
 #[derive(Default)]
 struct SourceSum {
     joules: f64,
-    grams_at_pue_1: f64,
+    grams: f64,
+}
+
+/// How far the grams may be off, as far as anything is known of it.
+#[derive(Default)]
+struct CarbonBounds {
+    low_grams: f64,
+    high_grams: f64,
+    /// What is in them.
+    covers: BTreeSet<&'static str>,
+    /// What may be off too, and nobody knows how far.
+    lacks: BTreeSet<&'static str>,
+}
+
+impl CarbonBounds {
+    fn add(&mut self, cell: &Cell, grams: f64, basis: IntensityBasis, spread: Option<(f64, f64)>) {
+        let energy = match cell.range_percent {
+            Some((low, high)) => {
+                self.covers.insert("the energy's model");
+                (f64::from(low) / 100.0, f64::from(high) / 100.0)
+            }
+            None => {
+                if cell.modelled {
+                    self.lacks.insert("the energy's model");
+                }
+                (1.0, 1.0)
+            }
+        };
+        let name = basis_name(basis);
+        let intensity = match (spread, basis) {
+            (Some(spread), _) => {
+                self.covers.insert(name);
+                spread
+            }
+            (None, IntensityBasis::Measured) => (1.0, 1.0),
+            (None, _) => {
+                self.lacks.insert(name);
+                (1.0, 1.0)
+            }
+        };
+        self.low_grams += grams * energy.0 * intensity.0;
+        self.high_grams += grams * energy.1 * intensity.1;
+    }
+}
+
+fn basis_name(basis: IntensityBasis) -> &'static str {
+    match basis {
+        IntensityBasis::Measured => "measured intensities",
+        IntensityBasis::Estimated => "estimated intensities",
+        IntensityBasis::Forecast => "forecasts of the intensity",
+        IntensityBasis::Annual => "the yearly average",
+    }
 }
 
 impl Footprint {
@@ -92,34 +161,99 @@ impl Footprint {
         energy: Energy,
         from: Timestamp,
         to: Timestamp,
-    ) {
-        let site = sites.of(cell);
-        self.joules += energy.joules();
-        self.facility_joules += energy.joules() * site.pue;
-        if site.pue <= 1.0 {
-            self.sites_without_pue.insert(cell.site.clone());
-        }
+    ) -> CellCarbon {
+        let at = sites.of(cell);
+        let pue = sites.pue(cell);
+        let joules = energy.joules();
+        self.joules += joules;
+        self.facility_joules += joules * pue;
+        self.note_site(at, cell, pue, joules);
 
-        let spread = spread(energy, from, to, site.slots);
-        self.uncovered_joules += spread.uncovered_joules;
-        if spread.uncovered_joules > 0.0 {
-            match site.intensity_zone {
-                None => self.sites_without_zone.insert(cell.site.clone()),
-                Some(zone) => self.zones_with_gaps.insert(zone.to_owned()),
-            };
-        }
+        let spread = spread(joules, from, to, at.map_or(&[][..], |at| at.slots));
+        let mut carbon = CellCarbon {
+            uncovered_joules: spread.uncovered_joules(),
+            ..CellCarbon::default()
+        };
+        self.uncovered_joules += carbon.uncovered_joules;
         for (slot, joules) in spread.parts {
             let grams_at_pue_1 = grams(joules, 1.0, slot.g_per_kwh);
-            *self.grams_by_basis.entry(slot.basis).or_default() += grams_at_pue_1 * site.pue;
-            let key = (
-                slot.intensity_zone.clone(),
-                slot.source.clone(),
-                slot.kind.clone(),
-            );
-            let sum = self.by_source.entry(key).or_default();
-            sum.joules += joules;
-            sum.grams_at_pue_1 += grams_at_pue_1;
+            carbon.grams_at_pue_1 += grams_at_pue_1;
+            self.add_part(at, cell, slot, joules, grams_at_pue_1 * pue, pue);
         }
+        for gap in spread.gaps.iter().filter(|gap| gap.joules > 0.0) {
+            self.add_gap(at, cell, gap, pue);
+        }
+        carbon
+    }
+
+    /// Energy without a figure of its site's signal: who tells nothing of it, and what other signals say.
+    fn add_gap(&mut self, at: Option<AtSite<'_>>, cell: &Cell, gap: &Gap, pue: f64) {
+        let site = at.map(|at| at.site);
+        let Some((site, zone)) = site.and_then(|site| Some((site, site.intensity_zone.as_ref()?)))
+        else {
+            self.sites_without_zone.insert(cell.site.clone());
+            return;
+        };
+        self.zones_with_gaps.insert((zone.clone(), site.signal));
+        let grid = at.and_then(|at| at.grid);
+        for (signal, slots) in grid.iter().flat_map(|grid| grid.others(site.signal)) {
+            let sum = self.by_other_signal.entry(signal).or_default();
+            for (slot, joules) in spread(gap.joules, gap.from, gap.to, slots).parts {
+                sum.joules += joules;
+                sum.grams += grams(joules, pue, slot.g_per_kwh);
+            }
+        }
+    }
+
+    fn note_site(&mut self, at: Option<AtSite<'_>>, cell: &Cell, pue: f64, joules: f64) {
+        if !self.sites.contains(&cell.site) {
+            self.sites.insert(cell.site.clone());
+        }
+        if let Some(grid) = at.and_then(|at| at.grid) {
+            self.revisions.extend(grid.revisions());
+        }
+        if pue <= 1.0 {
+            self.sites_without_pue.insert(cell.site.clone());
+        }
+        let Some(AtSite { site, .. }) = at else {
+            self.sites_without_market.insert(cell.site.clone());
+            return;
+        };
+        if let Some(zone) = &site.intensity_zone {
+            self.asked_zones.insert(normalized_zone(zone));
+        }
+        if let Some(source) = &site.pue_source {
+            self.pue_sources.insert((site.name.clone(), source.clone()));
+        }
+        match &site.market {
+            Some(market) => {
+                self.market_grams += grams(joules, pue, market.at(cell.start));
+                self.market_sources.insert(market.source.clone());
+            }
+            None => {
+                self.sites_without_market.insert(cell.site.clone());
+            }
+        }
+    }
+
+    fn add_part(
+        &mut self,
+        at: Option<AtSite<'_>>,
+        cell: &Cell,
+        slot: &Slot,
+        joules: f64,
+        grams: f64,
+        pue: f64,
+    ) {
+        *self.grams_by_basis.entry(slot.basis).or_default() += grams;
+        let spread = at
+            .and_then(|at| at.grid)
+            .and_then(|grid| grid.spread(slot.kind, slot.basis));
+        self.range.add(cell, grams, slot.basis, spread);
+        let key = (slot.intensity_zone.clone(), slot.source.clone(), slot.kind);
+        let sum = self.by_source.entry(key).or_default();
+        sum.joules += joules;
+        sum.grams += grams / pue;
     }
 
     /// Whether grams are known for all of the energy.
@@ -145,6 +279,14 @@ impl Footprint {
         }
     }
 
+    pub(super) fn sites(&self) -> Vec<String> {
+        self.sites.iter().cloned().collect()
+    }
+
+    pub(super) fn revisions(&self) -> &BTreeSet<Timestamp> {
+        &self.revisions
+    }
+
     pub(super) fn shares_by_basis(&self) -> IntensityShares {
         let total = self.grams();
         let share = |basis| {
@@ -166,11 +308,49 @@ impl Footprint {
                 (sum.joules > 0.0).then(|| IntensityUsed {
                     intensity_zone: intensity_zone.clone(),
                     provider: provider.clone(),
-                    kind: kind.clone(),
-                    g_per_kwh: rounded(sum.grams_at_pue_1 / grams(sum.joules, 1.0, 1.0)),
+                    kind: *kind,
+                    g_per_kwh: rounded(sum.grams / grams(sum.joules, 1.0, 1.0)),
                 })
             };
         self.by_source.iter().filter_map(used).collect()
+    }
+
+    /// What other signals say of the energy that has no figure.
+    pub(super) fn subtotals(&self) -> Vec<Subtotal> {
+        let subtotal = |(kind, sum): (&Signal, &SourceSum)| Subtotal {
+            kind: *kind,
+            energy_joules: rounded(sum.joules),
+            carbon_grams: sum.grams,
+        };
+        let sums = self.by_other_signal.iter();
+        sums.filter(|(_, sum)| sum.joules > 0.0)
+            .map(subtotal)
+            .collect()
+    }
+
+    /// `carbon_grams` as the report has them.
+    pub(super) fn scope2(&self, carbon_grams: Option<f64>) -> Scope2 {
+        let is_average = self.by_source.keys().all(|(_, _, kind)| kind.is_average());
+        let has_market = self.sites_without_market.is_empty() && !self.sites.is_empty();
+        Scope2 {
+            location_grams: carbon_grams.filter(|_| is_average),
+            market_grams: has_market.then_some(self.market_grams),
+            market_sources: self.market_sources.iter().cloned().collect(),
+        }
+    }
+
+    /// `None` where nothing is known of how far the grams may be off, or not all are told.
+    pub(super) fn range(&self, carbon_grams: Option<f64>) -> Option<CarbonRange> {
+        let known = carbon_grams.is_some() && !self.range.covers.is_empty();
+        known.then_some(CarbonRange {
+            low_grams: self.range.low_grams,
+            high_grams: self.range.high_grams,
+        })
+    }
+
+    /// What the range covers, and what it does not.
+    pub(super) fn range_covers(&self) -> (&BTreeSet<&'static str>, &BTreeSet<&'static str>) {
+        (&self.range.covers, &self.range.lacks)
     }
 }
 

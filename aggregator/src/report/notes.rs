@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::embodied::Embodied;
 use super::footprint::Footprint;
 use super::{Lost, Report};
 use crate::format::units;
@@ -10,29 +11,39 @@ use crate::store::LostBy;
 /// Below this share of known time a report says so.
 const FULL_COVERAGE: f64 = 0.95;
 
+/// What a report does not say in figures.
+pub(super) struct Known<'a> {
+    pub(super) footprint: &'a Footprint,
+    pub(super) embodied: &'a Embodied,
+}
+
 /// When a note is due, and what it says.
-type Note = fn(&Report, &Footprint) -> Option<String>;
+type Note = fn(&Report, &Known<'_>) -> Option<String>;
 
 /// All notes, in the order in which they are told.
-const NOTES: [Note; 10] = [
+const NOTES: [Note; 16] = [
     |report, _| {
         nothing_known(report).then(|| {
             "No grams: no energy is known for the run; no zone could be read while it ran."
                 .to_owned()
         })
     },
-    |_, footprint| {
-        let sites = list(&footprint.sites_without_zone)?;
+    |_, known| {
+        let sites = list(known.footprint.sites_without_zone.iter())?;
         Some(format!(
             "No grams: nobody said which grid feeds site {sites}; set its intensity zone, \
              such as `hxmlops serve --intensity-zone FR`."
         ))
     },
-    |_, footprint| {
-        let zones = list(&footprint.zones_with_gaps)?;
+    |_, known| {
+        let gaps = &known.footprint.zones_with_gaps;
+        let zones = list(gaps.iter().map(|(zone, _)| zone))?;
+        let signals: BTreeSet<&str> = gaps.iter().map(|(_, signal)| signal.as_str()).collect();
+        let signals: Vec<&str> = signals.into_iter().collect();
         Some(format!(
-            "No grams: no intensity is known for some of the time in intensity zone {zones}; \
-             bring it with `hxmlops import intensity FILE`, or correct the site's zone."
+            "No grams: no intensity ({}) is known for some of the time in intensity zone {zones}; \
+             bring it with `hxmlops import intensity FILE`, or correct the site's zone or signal.",
+            signals.join(", ")
         ))
     },
     |report, _| {
@@ -84,8 +95,69 @@ const NOTES: [Note; 10] = [
             format!("From a yearly average of the grid's intensity: {part} of the grams.")
         })
     },
-    |report, footprint| {
-        let sites = list(&footprint.sites_without_pue)?;
+    |report, known| {
+        let site = report.intensity.iter().map(|used| &used.intensity_zone);
+        let asked = &known.footprint.asked_zones;
+        let others = list(site.filter(|zone| !asked.contains(*zone)))?;
+        let asked = list(asked.iter())?;
+        Some(format!(
+            "There is no yearly average for {asked}: that of {others} is taken."
+        ))
+    },
+    |_, known| {
+        let subtotals = known.footprint.subtotals();
+        let kinds: Vec<&str> = subtotals.iter().map(|other| other.kind.as_str()).collect();
+        (!kinds.is_empty()).then(|| {
+            format!(
+                "Of some of the energy without a figure only other signals tell ({}); they are subtotals of their \
+                 own and are never added.",
+                kinds.join(", ")
+            )
+        })
+    },
+    |report, known| {
+        let (covers, lacks) = known.footprint.range_covers();
+        let join = |set: &BTreeSet<&str>| set.iter().copied().collect::<Vec<_>>().join(", ");
+        report.carbon_grams?;
+        match (covers.is_empty(), lacks.is_empty()) {
+            (_, true) => None,
+            (true, false) => Some(format!(
+                "How far the grams may be off is not known: nothing is known here of the errors of {}.",
+                join(lacks)
+            )),
+            (false, false) => Some(format!(
+                "The range of the grams comes from {}; the errors of {} are not known and not in it.",
+                join(covers),
+                join(lacks)
+            )),
+        }
+    },
+    |_, known| {
+        let nodes = &known.embodied.unknown_nodes;
+        let some = list(nodes.iter().take(3))?;
+        let more = if nodes.len() > 3 { " and others" } else { "" };
+        let is_told = known.embodied.is_told();
+        is_told.then(|| {
+            format!("No embodied grams: node {some}{more} is in no inventory of its site.")
+        })
+    },
+    |report, known| {
+        let missing = list(known.footprint.sites_without_market.iter())?;
+        (!report.scope2.market_sources.is_empty())
+            .then(|| format!("No market-based figure: site {missing} has no factor of its own."))
+    },
+    |_, known| {
+        let sources: Vec<String> = known
+            .footprint
+            .pue_sources
+            .iter()
+            .map(|(site, source)| format!("'{site}': {source}"))
+            .collect();
+        (!sources.is_empty())
+            .then(|| format!("PUE is not the site's own ({}).", sources.join(", ")))
+    },
+    |report, known| {
+        let sites = list(known.footprint.sites_without_pue.iter())?;
         (report.energy_joules > 0.0).then(|| {
             format!(
                 "PUE is 1 for site {sites}: nothing is added for cooling and power supply; \
@@ -95,10 +167,10 @@ const NOTES: [Note; 10] = [
     },
 ];
 
-pub(super) fn notes(report: &Report, footprint: &Footprint) -> Vec<String> {
+pub(super) fn notes(report: &Report, known: &Known<'_>) -> Vec<String> {
     NOTES
         .iter()
-        .filter_map(|note| note(report, footprint))
+        .filter_map(|note| note(report, known))
         .collect()
 }
 
@@ -115,12 +187,11 @@ fn nothing_known(report: &Report) -> bool {
     report.coverage_ratio <= 0.0 && report.energy_joules <= 0.0
 }
 
-fn list(names: &BTreeSet<String>) -> Option<String> {
-    if names.is_empty() {
-        return None;
-    }
-    let quoted: Vec<String> = names.iter().map(|name| format!("'{name}'")).collect();
-    Some(quoted.join(", "))
+/// Each once, in order; `None` where there are none.
+fn list<'a>(names: impl Iterator<Item = &'a String>) -> Option<String> {
+    let quoted: BTreeSet<String> = names.map(|name| format!("'{name}'")).collect();
+    let quoted: Vec<String> = quoted.into_iter().collect();
+    (!quoted.is_empty()).then(|| quoted.join(", "))
 }
 
 /// Never 100 % for a little less, nor 0 % for a little more.

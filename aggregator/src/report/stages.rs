@@ -33,6 +33,7 @@ impl Stages {
         }
     }
 
+    /// Returns the stage's place in the order.
     pub(super) fn add(
         &mut self,
         cell: &Cell,
@@ -40,16 +41,19 @@ impl Stages {
         active: Energy,
         idle: Energy,
         grams: f64,
-    ) {
-        if !self.stages.contains_key(&labels.stage) {
+    ) -> usize {
+        let place = self.order.iter().position(|name| *name == labels.stage);
+        let place = place.unwrap_or_else(|| {
             self.order.push(labels.stage.clone());
-        }
+            self.order.len() - 1
+        });
         let stage = self.stages.entry(labels.stage.clone()).or_default();
         stage.grams += grams;
         let key = (labels.component.clone(), cell.zone.clone(), cell.modelled);
         let (sum_active, sum_idle) = stage.components.entry(key).or_default();
         *sum_active += active;
         *sum_idle += idle;
+        place
     }
 
     /// `told`: the grams of the whole run are known.

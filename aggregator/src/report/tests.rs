@@ -6,8 +6,9 @@ use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use wire::Energy;
 
-use super::{IdlePolicy, Report, build};
-use crate::intensity::{IntensityBasis, Signal, Slot, timeline};
+use super::{IdlePolicy, Report};
+use crate::intensity::{Grid, Grids, IntensityBasis, Signal, Slot};
+use crate::ledger::ReportQuery;
 use crate::site::Site;
 use crate::store::{Cell, NodeKey, RunKey, RunLedger, RunSummary, Share, WorkloadLabels};
 
@@ -96,10 +97,32 @@ fn ledger(minutes: i64, cells: Vec<Cell>) -> RunLedger {
 
 fn site(name: &str, intensity_zone: Option<&str>, pue: f64) -> Site {
     Site {
-        name: name.to_owned(),
         intensity_zone: intensity_zone.map(str::to_owned),
         pue,
+        ..Site::named(name)
     }
+}
+
+/// Grids of which these slots are known.
+fn grids(slots: &BTreeMap<String, Vec<Slot>>) -> Grids {
+    let grid = |(zone, slots): (&String, &Vec<Slot>)| {
+        let grid = Grid::new(slots.clone(), zone, start(), minute(100));
+        (zone.clone(), grid)
+    };
+    slots.iter().map(grid).collect()
+}
+
+fn build(
+    ledger: &RunLedger,
+    idle: IdlePolicy,
+    sites: &[Site],
+    slots: &BTreeMap<String, Vec<Slot>>,
+) -> Report {
+    let query = ReportQuery {
+        idle,
+        ..ReportQuery::default()
+    };
+    super::build(ledger, &query, sites, &grids(slots))
 }
 
 fn slot(from: i64, to: i64, g_per_kwh: f64, basis: IntensityBasis) -> Slot {
@@ -154,7 +177,10 @@ fn grams_follow_the_intensity_of_their_minute() {
     assert!(near(report.intensity[0].g_per_kwh, 200.0));
     assert!(near(report.pue, 1.5) && near(report.coverage_ratio, 1.0));
     assert!(near(report.energy_basis.measured, 1.0));
-    assert_eq!(report.notes, Vec::<String>::new());
+    let [note] = &report.notes[..] else {
+        panic!("one note, not {:?}", report.notes);
+    };
+    assert!(note.contains("errors of forecasts"), "{note}");
 }
 
 fn check_refused(sites: &[Site], slots: Vec<Slot>, uncovered_joules: f64, note: &str) {
@@ -241,8 +267,7 @@ fn unknown(zone: &str) -> Cell {
 }
 
 fn in_france(cells: Vec<Cell>) -> Report {
-    let slots = timeline(Vec::new(), "FR", start(), minute(1));
-    let timelines = BTreeMap::from([("FR".to_owned(), slots)]);
+    let timelines = BTreeMap::from([("FR".to_owned(), Vec::new())]);
     let sites = [site("lab", Some("FR"), 1.2)];
     build(&ledger(1, cells), IdlePolicy::Usage, &sites, &timelines)
 }
@@ -305,8 +330,7 @@ fn notes_name_what_is_weak() {
         covered_ms: 6_000,
         ..cell(0, "n1", "lab", &[(1, 1_000_000, 1)])
     };
-    let slots = timeline(Vec::new(), "FR", start(), minute(1));
-    let timelines = BTreeMap::from([("FR".to_owned(), slots)]);
+    let timelines = BTreeMap::from([("FR".to_owned(), Vec::new())]);
     let sites = [site("lab", Some("FR"), 1.0)];
     let report = build(
         &ledger(1, vec![weak]),
@@ -319,6 +343,7 @@ fn notes_name_what_is_weak() {
         "first guess",
         "10 % of the run's time",
         "yearly average",
+        "How far the grams may be off is not known",
         "PUE is 1",
     ];
     assert_eq!(report.notes.len(), words.len(), "{:?}", report.notes);

@@ -10,7 +10,8 @@ mod open;
 mod read;
 mod retention;
 mod row;
-mod settings;
+mod sites;
+mod slots;
 mod stream;
 mod sums;
 mod tokens;
@@ -198,20 +199,20 @@ impl Store for SqliteStore {
             .map_err(|read::TooMany(most)| StoreError::TooLarge(most))
     }
 
-    fn put_sites(&self, sites: &[Site]) -> Result<(), StoreError> {
+    fn put_sites(&self, sites: &[Site], now: Timestamp) -> Result<(), StoreError> {
         let sites = sites.to_vec();
         self.writer()?
-            .run(move |writer| Ok(settings::put_sites(writer.connection(), &sites)?))
+            .run(move |writer| Ok(sites::put_sites(writer.connection(), &sites, now)?))
     }
 
-    fn sites(&self) -> Result<Vec<Site>, StoreError> {
-        self.read(settings::sites)
+    fn sites(&self, as_of: Option<Timestamp>) -> Result<Vec<Site>, StoreError> {
+        self.read(|connection| sites::sites(connection, as_of))
     }
 
-    fn put_slots(&self, slots: &[Slot]) -> Result<usize, StoreError> {
+    fn put_slots(&self, slots: &[Slot], now: Timestamp) -> Result<usize, StoreError> {
         let slots = slots.to_vec();
         self.writer()?
-            .run(move |writer| Ok(settings::put_slots(writer.connection(), &slots)?))
+            .run(move |writer| Ok(slots::put_slots(writer.connection(), &slots, now)?))
     }
 
     fn slots(
@@ -219,12 +220,22 @@ impl Store for SqliteStore {
         intensity_zone: &str,
         from: Timestamp,
         to: Timestamp,
+        as_of: Option<Timestamp>,
     ) -> Result<Vec<Slot>, StoreError> {
-        self.read(|connection| settings::slots(connection, intensity_zone, from, to))
+        self.read(|connection| slots::slots(connection, intensity_zone, from, to, as_of))
+    }
+
+    fn slot_revisions(
+        &self,
+        intensity_zone: &str,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<Vec<Timestamp>, StoreError> {
+        self.read(|connection| slots::slot_revisions(connection, intensity_zone, from, to))
     }
 
     fn has_slots(&self, intensity_zone: &str) -> Result<bool, StoreError> {
-        self.read(|connection| settings::has_slots(connection, intensity_zone))
+        self.read(|connection| slots::has_slots(connection, intensity_zone))
     }
 
     fn put_token(&self, token: &TokenRecord) -> Result<(), StoreError> {
@@ -261,7 +272,7 @@ mod tests {
         let writer = store.writer().unwrap();
         let broken = writer.run(|_| -> Result<(), write::Failure> { panic!("a test") });
         assert!(broken.unwrap_err().to_string().contains("has broken down"));
-        let refused = store.put_sites(&[]).unwrap_err();
+        let refused = store.put_sites(&[], Timestamp::now()).unwrap_err();
         assert!(refused.to_string().contains("start the server again"));
         // The thread ends a moment after the answer that it will never give.
         while store.health().is_ok() {

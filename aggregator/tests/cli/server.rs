@@ -71,7 +71,7 @@ fn a_data_directory_has_one_server() {
     let sites = || {
         SqliteStore::open_existing(serving.dir.path())
             .unwrap()
-            .sites()
+            .sites(None)
     };
     let before = sites().unwrap();
     // On the same port, so that it ends even where nothing else stops it.
@@ -102,7 +102,7 @@ fn a_server_that_cannot_listen_leaves_the_sites_as_they_are() {
         .unwrap();
     Ended::from(refused).assert_failed("cannot listen on");
     let store = SqliteStore::open_existing(dir.path()).unwrap();
-    assert_eq!(store.sites().unwrap(), []);
+    assert_eq!(store.sites(None).unwrap(), []);
 }
 
 #[test]
@@ -324,7 +324,7 @@ fn each_question_has_its_address() {
     );
     check(
         &["report", "a/b ?é", "--idle", "equal"],
-        "GET /api/v1/runs/a%2Fb%20%3F%C3%A9/report?idle=equal",
+        "GET /api/v1/runs/a%2Fb%20%3F%C3%A9/report?idle=equal&embodied=use",
     );
     check(
         &[
@@ -336,7 +336,7 @@ fn each_question_has_its_address() {
             "--to",
             "2026-01-05T11:00:00Z",
         ],
-        "GET /api/v1/intensity?zone=FR&from=2026-01-05T10%3A00%3A00Z&to=2026-01-05T11%3A00%3A00Z",
+        "GET /api/v1/intensity?zone=FR&signal=average-lifecycle-production&from=2026-01-05T10%3A00%3A00Z&to=2026-01-05T11%3A00%3A00Z",
     );
 }
 

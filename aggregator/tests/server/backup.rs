@@ -20,7 +20,7 @@ fn a_backup_is_the_ledger_as_it_was_when_it_began() {
         source: "a test that wants some bytes ".repeat(40),
     };
     let slots: Vec<Slot> = (0..6_000).map(slot).collect();
-    store.put_slots(&slots).unwrap();
+    store.put_slots(&slots, time(0)).unwrap();
     store
         .write_batch(&received(batch("n1", 1, "r1")), "s")
         .unwrap();

@@ -1,5 +1,6 @@
 //! What every store must do, written against the trait: each store joins with one line.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use aggregator::intensity::{IntensityBasis, Signal, Slot};
@@ -330,91 +331,118 @@ fn a_minute_covers_at_most_a_minute_and_holes_cover_nothing() {
 }
 
 #[test]
-fn sites_are_kept() {
+fn sites_are_kept_as_they_were() {
     on_each_store(|store| {
-        let mut site = Site {
-            name: "paris".to_owned(),
+        let first = Site {
             intensity_zone: Some("FR".to_owned()),
             pue: 1.2,
+            ..Site::named("paris")
         };
-        store.put_sites(std::slice::from_ref(&site)).unwrap();
-        assert_eq!(store.sites().unwrap(), [site.clone()]);
-        site.intensity_zone = None;
-        store.put_sites(std::slice::from_ref(&site)).unwrap();
+        let put = |site: &Site, ms| {
+            store
+                .put_sites(std::slice::from_ref(site), time(ms))
+                .unwrap();
+        };
+        let sites = |as_of: Option<i64>| store.sites(as_of.map(time)).unwrap();
+        put(&first, 1_000);
+        // The same again is no change.
+        put(&first, 2_000);
+        assert_eq!(sites(None), std::slice::from_ref(&first));
+        let second = Site {
+            pue_by_year: BTreeMap::from([(2025, 1.4)]),
+            ..Site::named("paris")
+        };
+        put(&second, 3_000);
         store
             .write_batch(&received(batch("n1", 1, "r1")), "paris")
             .unwrap();
-        assert_eq!(store.sites().unwrap(), [site]);
+        store
+            .write_batch(&received(batch("n1", 2, "r1")), "lyon")
+            .unwrap();
+        let lyon = Site::named("lyon");
+        assert_eq!(sites(None), [lyon.clone(), second.clone()]);
+        assert_eq!(sites(Some(3_000)), [lyon.clone(), second.clone()]);
+        assert_eq!(sites(Some(2_999)), [lyon.clone(), first.clone()]);
+        assert_eq!(sites(Some(1)), [lyon.clone(), first.clone()]);
+
+        // A clock that was set back makes no past.
+        put(&first, 2_500);
+        assert_eq!(sites(None), [lyon.clone(), first]);
+        assert_eq!(sites(Some(3_000)), [lyon, second]);
     });
+}
+
+fn slot(from_ms: i64, g_per_kwh: f64, basis: IntensityBasis) -> Slot {
+    Slot {
+        intensity_zone: "FR".to_owned(),
+        from: time(from_ms),
+        to: time(from_ms + 3_600_000),
+        g_per_kwh,
+        kind: Signal::default(),
+        basis,
+        source: "test".to_owned(),
+    }
 }
 
 #[test]
 fn slots_are_revised_and_the_newest_counts() {
     on_each_store(|store| {
-        let signal = Signal::try_from("average-lifecycle-production".to_owned()).unwrap();
-        let slot = |from, g_per_kwh| Slot {
-            intensity_zone: "FR".to_owned(),
-            from: time(from),
-            to: time(from + 3_600_000),
-            g_per_kwh,
-            kind: signal.clone(),
-            basis: IntensityBasis::Estimated,
-            source: "test".to_owned(),
-        };
+        let slot = |from, g_per_kwh| slot(from, g_per_kwh, IntensityBasis::Estimated);
+        let put = |slots: &[Slot], ms| store.put_slots(slots, time(ms)).unwrap();
         let (first, second) = (slot(0, 40.0), slot(3_600_000, 50.0));
-        assert_eq!(
-            store.put_slots(&[second.clone(), first.clone()]).unwrap(),
-            2
-        );
-        assert_eq!(store.put_slots(&[first, second.clone()]).unwrap(), 0);
+        assert_eq!(put(&[second.clone(), first.clone()], 10), 2);
+        assert_eq!(put(&[first.clone(), second.clone()], 15), 0);
         let revised = slot(0, 41.5);
-        assert_eq!(
-            store.put_slots(&[revised.clone(), second.clone()]).unwrap(),
-            1
-        );
+        assert_eq!(put(&[revised.clone(), second.clone()], 20), 1);
 
-        let slots = |from, to| store.slots("FR", time(from), time(to)).unwrap();
+        let slots = |from, to| store.slots("FR", time(from), time(to), None).unwrap();
         assert_eq!(slots(0, 7_200_000), [revised.clone(), second.clone()]);
-        assert_eq!(slots(3_599_999, 3_600_000), [revised]);
-        assert_eq!(slots(3_600_000, 3_600_001), [second]);
-        assert_eq!(
-            store.slots("DE", Timestamp::MIN, Timestamp::MAX).unwrap(),
-            []
-        );
-        assert_eq!(
+        assert_eq!(slots(3_599_999, 3_600_000)[0], revised);
+        assert_eq!(slots(3_600_000, 3_600_001)[0], second);
+        let all = |zone| {
             store
-                .slots("FR", Timestamp::MIN, Timestamp::MAX)
+                .slots(zone, Timestamp::MIN, Timestamp::MAX, None)
                 .unwrap()
-                .len(),
-            2
-        );
+        };
+        assert_eq!(all("DE"), []);
+        assert_eq!(all("FR").len(), 2);
+
+        let as_of = |ms| {
+            let as_of = Some(time(ms));
+            store.slots("FR", time(0), time(7_200_000), as_of).unwrap()
+        };
+        assert_eq!(as_of(9), []);
+        assert_eq!(as_of(10), [first.clone(), second.clone()]);
+        assert_eq!(as_of(19), [first, second.clone()]);
+        assert_eq!(as_of(20), [revised, second.clone()]);
+        let revisions = |to| store.slot_revisions("FR", time(0), time(to)).unwrap();
+        assert_eq!(revisions(7_200_000), [time(10), time(20)]);
+        assert_eq!(store.slot_revisions("DE", time(0), time(1)).unwrap(), []);
+
+        // A clock that was set back makes no past.
+        assert_eq!(put(&[slot(3_600_000, 52.0)], 5), 1);
+        assert_eq!(as_of(9), []);
+        assert_eq!(slots(3_600_000, 3_600_001), [slot(3_600_000, 52.0)]);
     });
 }
 
 #[test]
 fn a_forecast_that_comes_later_leaves_what_was_measured() {
     on_each_store(|store| {
-        let slot = |g_per_kwh, basis| Slot {
-            intensity_zone: "FR".to_owned(),
-            from: time(0),
-            to: time(3_600_000),
-            g_per_kwh,
-            kind: Signal::default(),
-            basis,
-            source: "test".to_owned(),
-        };
+        let slot = |g_per_kwh, basis| slot(0, g_per_kwh, basis);
+        let put = |slots: &[Slot]| store.put_slots(slots, time(0)).unwrap();
         let measured = slot(40.0, IntensityBasis::Measured);
         let forecast = slot(90.0, IntensityBasis::Forecast);
-        store.put_slots(std::slice::from_ref(&measured)).unwrap();
-        assert_eq!(store.put_slots(std::slice::from_ref(&forecast)).unwrap(), 1);
-        let slots = || store.slots("FR", time(0), time(1)).unwrap();
+        put(std::slice::from_ref(&measured));
+        assert_eq!(put(std::slice::from_ref(&forecast)), 1);
+        let slots = || store.slots("FR", time(0), time(1), None).unwrap();
         assert_eq!(slots(), [forecast.clone(), measured.clone()]);
 
         let corrected = slot(41.0, IntensityBasis::Measured);
         let twice = [slot(50.0, IntensityBasis::Measured), corrected.clone()];
-        assert_eq!(store.put_slots(&twice).unwrap(), 1, "the last one counts");
+        assert_eq!(put(&twice), 1, "the last one counts");
         assert_eq!(slots(), [forecast, corrected]);
-        assert_eq!(store.put_slots(&twice).unwrap(), 0);
+        assert_eq!(put(&twice), 0);
 
         assert!(store.has_slots("FR").unwrap());
         assert!(!store.has_slots("DE").unwrap());

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use aggregator::ledger::ReportQuery;
 use aggregator::report::IdlePolicy;
 use aggregator::store::{Retention, RunFilter, SeriesBy, Store};
 use proptest::prelude::*;
@@ -60,7 +61,15 @@ fn stages(store: &dyn Store) -> Vec<(String, f64)> {
     let Some(ledger) = store.run_ledger(&run_key("r1")).unwrap() else {
         return Vec::new();
     };
-    let report = aggregator::report::build(&ledger, IdlePolicy::None, &[], &Default::default());
+    let report = aggregator::report::build(
+        &ledger,
+        &ReportQuery {
+            idle: IdlePolicy::None,
+            ..ReportQuery::default()
+        },
+        &[],
+        &Default::default(),
+    );
     let of_cells: f64 = report.stages.iter().map(|stage| stage.energy_joules).sum();
     assert!((of_cells - ledger.summary.active_joules).abs() < 1e-9);
     let stages = report.stages.into_iter();

@@ -1,4 +1,4 @@
-//! Sites and intensity slots: what the ledger is told beside the batches.
+//! Intensity slots: every revision of each, with the time at which it was recorded.
 
 use std::collections::BTreeMap;
 
@@ -7,45 +7,22 @@ use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 
 use super::row::time;
 use crate::intensity::{Signal, Slot};
-use crate::site::Site;
 
-pub(super) fn put_sites(connection: &mut Connection, sites: &[Site]) -> rusqlite::Result<()> {
-    let transaction = connection.transaction()?;
-    for site in sites {
-        transaction.execute(
-            "INSERT INTO site (name, intensity_zone, pue) VALUES (?1, ?2, ?3)
-             ON CONFLICT (name) DO UPDATE SET intensity_zone = excluded.intensity_zone, pue = excluded.pue",
-            params![site.name, site.intensity_zone, site.pue],
-        )?;
-    }
-    transaction.commit()
-}
-
-pub(super) fn sites(connection: &Connection) -> rusqlite::Result<Vec<Site>> {
-    let site = |row: &Row<'_>| {
-        Ok(Site {
-            name: row.get(0)?,
-            intensity_zone: row.get(1)?,
-            pue: row.get(2)?,
-        })
-    };
-    connection
-        .prepare_cached("SELECT name, intensity_zone, pue FROM site ORDER BY name")?
-        .query_map([], site)?
-        .collect()
-}
-
-pub(super) fn put_slots(connection: &mut Connection, slots: &[Slot]) -> rusqlite::Result<usize> {
+pub(super) fn put_slots(
+    connection: &mut Connection,
+    slots: &[Slot],
+    now: Timestamp,
+) -> rusqlite::Result<usize> {
     // Deferred, it would read first, and fail at once where another process writes in between.
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let mut changed = 0;
     for slot in last_of_each_key(slots) {
         let newest = newest_revision(&transaction, slot)?;
-        let known = newest.as_ref().is_some_and(|(_, known)| {
-            (known.g_per_kwh, &known.source) == (slot.g_per_kwh, &slot.source)
-        });
+        let known = newest
+            .as_ref()
+            .is_some_and(|known| known.says_the_same(slot));
         if !known {
-            let revision = newest.map_or(1, |(revision, _)| revision + 1);
+            let revision = Revision::after(newest.as_ref(), now);
             insert(&transaction, slot, revision)?;
             changed += 1;
         }
@@ -57,37 +34,64 @@ pub(super) fn put_slots(connection: &mut Connection, slots: &[Slot]) -> rusqlite
 /// Of slots with the same key the last one stays, so that one call makes one revision of it.
 fn last_of_each_key(slots: &[Slot]) -> impl Iterator<Item = &Slot> {
     let key = |slot: &Slot| {
-        let (zone, kind) = (slot.intensity_zone.clone(), slot.kind.clone());
-        (zone, slot.from, slot.to, kind, slot.basis)
+        let zone = slot.intensity_zone.clone();
+        (zone, slot.from, slot.to, slot.kind, slot.basis)
     };
     let by_key: BTreeMap<_, _> = slots.iter().map(|slot| (key(slot), slot)).collect();
     by_key.into_values()
 }
 
-fn newest_revision(connection: &Connection, slot: &Slot) -> rusqlite::Result<Option<(i64, Slot)>> {
-    let sql = "SELECT intensity_zone, from_ms, to_ms, g_per_kwh, kind, basis, source, revision
+/// One revision of a slot.
+struct Revision {
+    number: i64,
+    recorded_ms: i64,
+    figure: f64,
+    source: String,
+}
+
+impl Revision {
+    fn says_the_same(&self, slot: &Slot) -> bool {
+        (self.figure, &self.source) == (slot.g_per_kwh, &slot.source)
+    }
+
+    /// Number and time of the next one. It is not recorded before the last, also where a clock was set back, so that
+    /// what is the newest now was never the newest at a time before.
+    fn after(newest: Option<&Self>, now: Timestamp) -> (i64, i64) {
+        let now = now.as_millisecond();
+        newest.map_or((1, now), |newest| {
+            (newest.number + 1, now.max(newest.recorded_ms))
+        })
+    }
+}
+
+fn newest_revision(connection: &Connection, slot: &Slot) -> rusqlite::Result<Option<Revision>> {
+    let sql = "SELECT revision, recorded_ms, g_per_kwh, source
                FROM slot WHERE intensity_zone = ?1 AND from_ms = ?2 AND to_ms = ?3 AND kind = ?4
                  AND basis = ?5
                ORDER BY revision DESC LIMIT 1";
     let (from, to) = (slot.from.as_millisecond(), slot.to.as_millisecond());
+    let (kind, basis) = (slot.kind.as_str(), slot.basis.as_str());
     connection
         .prepare_cached(sql)?
-        .query_row(
-            params![
-                slot.intensity_zone,
-                from,
-                to,
-                slot.kind.as_str(),
-                slot.basis.as_str()
-            ],
-            |row| Ok((row.get(7)?, read_slot(row)?)),
-        )
+        .query_row(params![slot.intensity_zone, from, to, kind, basis], |row| {
+            Ok(Revision {
+                number: row.get(0)?,
+                recorded_ms: row.get(1)?,
+                figure: row.get(2)?,
+                source: row.get(3)?,
+            })
+        })
         .optional()
 }
 
-fn insert(connection: &Connection, slot: &Slot, revision: i64) -> rusqlite::Result<()> {
-    let sql = "INSERT INTO slot (intensity_zone, from_ms, to_ms, kind, revision, g_per_kwh, basis, source)
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+fn insert(
+    connection: &Connection,
+    slot: &Slot,
+    (revision, recorded_ms): (i64, i64),
+) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO slot (intensity_zone, from_ms, to_ms, kind, revision, g_per_kwh, basis, source,
+                                 recorded_ms)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
     connection.prepare_cached(sql)?.execute(params![
         slot.intensity_zone,
         slot.from.as_millisecond(),
@@ -97,6 +101,7 @@ fn insert(connection: &Connection, slot: &Slot, revision: i64) -> rusqlite::Resu
         slot.g_per_kwh,
         slot.basis.as_str(),
         slot.source,
+        recorded_ms,
     ])?;
     Ok(())
 }
@@ -106,6 +111,7 @@ fn insert(connection: &Connection, slot: &Slot, revision: i64) -> rusqlite::Resu
 const SLOTS: &str = "
     SELECT intensity_zone, from_ms, to_ms, g_per_kwh, kind, basis, source, max(revision)
     FROM slot INDEXED BY slot_by_end WHERE intensity_zone = ?1 AND from_ms < ?3 AND to_ms > ?2
+        AND recorded_ms <= ?4
     GROUP BY from_ms, to_ms, kind, basis ORDER BY from_ms, to_ms, kind, basis";
 
 pub(super) fn slots(
@@ -113,13 +119,31 @@ pub(super) fn slots(
     intensity_zone: &str,
     from: Timestamp,
     to: Timestamp,
+    as_of: Option<Timestamp>,
 ) -> rusqlite::Result<Vec<Slot>> {
+    let (from_ms, to_ms) = (from.as_millisecond(), to.as_millisecond());
+    let as_of_ms = as_of.map_or(i64::MAX, Timestamp::as_millisecond);
     connection
         .prepare_cached(SLOTS)?
-        .query_map(
-            params![intensity_zone, from.as_millisecond(), to.as_millisecond()],
-            read_slot,
-        )?
+        .query_map(params![intensity_zone, from_ms, to_ms, as_of_ms], read_slot)?
+        .collect()
+}
+
+const REVISIONS: &str = "
+    SELECT DISTINCT recorded_ms
+    FROM slot INDEXED BY slot_by_end WHERE intensity_zone = ?1 AND from_ms < ?3 AND to_ms > ?2
+    ORDER BY recorded_ms";
+
+pub(super) fn slot_revisions(
+    connection: &Connection,
+    intensity_zone: &str,
+    from: Timestamp,
+    to: Timestamp,
+) -> rusqlite::Result<Vec<Timestamp>> {
+    let times = params![intensity_zone, from.as_millisecond(), to.as_millisecond()];
+    connection
+        .prepare_cached(REVISIONS)?
+        .query_map(times, |row| time(row, 0))?
         .collect()
 }
 
@@ -189,7 +213,10 @@ mod tests {
         OTHER.set(Some(other));
         let let_go: fn(i32) -> bool = |_| OTHER.take().is_some();
         connection.busy_handler(Some(let_go)).unwrap();
-        assert_eq!(put_slots(&mut connection, &[slot()]).unwrap(), 1);
+        assert_eq!(
+            put_slots(&mut connection, &[slot()], Timestamp::UNIX_EPOCH).unwrap(),
+            1
+        );
     }
 
     #[test]
@@ -199,7 +226,7 @@ mod tests {
         let sql = format!("EXPLAIN QUERY PLAN {SLOTS}");
         let mut statement = connection.prepare(&sql).unwrap();
         let plan: Vec<String> = statement
-            .query_map(params!["FR", 0, 1], |row| row.get("detail"))
+            .query_map(params!["FR", 0, 1, 2], |row| row.get("detail"))
             .unwrap()
             .map(Result::unwrap)
             .collect();
