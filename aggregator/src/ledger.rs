@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use crate::intensity::{Grid, Grids, Signal, Slot, normalized_zone, timeline, yearly};
 use crate::report::{self, EmbodiedPolicy, FunctionalUnit, IdlePolicy, Report};
+use crate::scope2::{SiteHour, site_hours};
 use crate::site::Site;
 use crate::store::{
     NodeSummary, RunFilter, RunKey, RunLedger, RunSummary, SeriesBy, SeriesPoint, Store, StoreError,
@@ -103,7 +104,7 @@ impl Ledger {
         let ledger = self.store.run_ledger(&key)?;
         let ledger = ledger.ok_or_else(|| LedgerError::NoSuchRun(query.run.clone()))?;
         let sites = self.store.sites(query.as_of)?;
-        let grids = self.grids(&sites, &ledger, query.as_of)?;
+        let grids = self.grids_of_run(&sites, &ledger, query.as_of)?;
         Ok(report::build(&ledger, query, &sites, &grids))
     }
 
@@ -124,8 +125,34 @@ impl Ledger {
         }
     }
 
+    /// The sites, as they were known at a time (`None`: as they are).
+    ///
+    /// # Errors
+    /// Where the store fails.
+    pub fn sites(&self, as_of: Option<Timestamp>) -> Result<Vec<Site>, LedgerError> {
+        Ok(self.store.sites(as_of)?)
+    }
+
+    /// All sites by the hour, of the hours that start from `from` (inclusive) to `to` (exclusive), with the intensities and
+    /// settings that were known at `as_of`.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    pub fn site_hours(
+        &self,
+        from: Timestamp,
+        to: Timestamp,
+        as_of: Option<Timestamp>,
+    ) -> Result<Vec<SiteHour>, LedgerError> {
+        let energies = self.store.site_energy(from, to)?;
+        let sites = self.store.sites(as_of)?;
+        let took_part = energies.iter().map(|energy| energy.site.as_str()).collect();
+        let grids = self.grids(&sites, &took_part, (from, to), as_of)?;
+        Ok(site_hours(&energies, &sites, &grids))
+    }
+
     /// The grid of each site that took part, over the whole minutes of a run.
-    fn grids(
+    fn grids_of_run(
         &self,
         sites: &[Site],
         ledger: &RunLedger,
@@ -136,8 +163,18 @@ impl Ledger {
             (ledger.summary.start, ledger.summary.end),
             |(from, to), cell| (from.min(cell.start), to.max(cell.end())),
         );
-        let took_part: BTreeSet<&str> =
-            ledger.cells.iter().map(|cell| cell.site.as_str()).collect();
+        let took_part = ledger.cells.iter().map(|cell| cell.site.as_str()).collect();
+        self.grids(sites, &took_part, (from, to), as_of)
+    }
+
+    /// The grid of each site that took part, over a time.
+    fn grids(
+        &self,
+        sites: &[Site],
+        took_part: &BTreeSet<&str>,
+        (from, to): (Timestamp, Timestamp),
+        as_of: Option<Timestamp>,
+    ) -> Result<Grids, StoreError> {
         sites
             .iter()
             .filter(|site| took_part.contains(site.name.as_str()))

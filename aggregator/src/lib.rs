@@ -26,6 +26,7 @@ mod page;
 pub mod report;
 pub mod rollup;
 pub mod router;
+pub mod scope2;
 pub mod serve;
 pub mod site;
 pub mod site_map;

@@ -19,8 +19,8 @@ use crate::site::Site;
 use crate::token::TokenRecord;
 
 pub use answers::{
-    NodeKey, NodeSummary, RunFilter, RunKey, RunSummary, SeriesBy, SeriesPoint, StageSummary,
-    ZoneTotals,
+    NodeKey, NodeSummary, RunFilter, RunKey, RunSummary, SeriesBy, SeriesPoint, SiteEnergy,
+    StageSummary, ZoneTotals,
 };
 pub use cell::{Cell, RunLedger, Share, WorkloadLabels};
 pub use error::StoreError;
@@ -132,6 +132,13 @@ pub trait Store: Send + Sync {
         from: Timestamp,
         to: Timestamp,
     ) -> Result<Vec<SeriesPoint>, StoreError>;
+
+    /// All energy of every site's nodes per minute (per hour, where minutes were folded) that starts from `from`
+    /// (inclusive) to `to` (exclusive), in order of site and time.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    fn site_energy(&self, from: Timestamp, to: Timestamp) -> Result<Vec<SiteEnergy>, StoreError>;
 
     /// Keeps the sites that a server was started with, so that the ledger can be read without it. Settings that
     /// differ from those before become a new revision, recorded at `now`.

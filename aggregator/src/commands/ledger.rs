@@ -1,5 +1,7 @@
 //! `hxmlops ledger`: work on a ledger as a whole.
 
+mod export;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -46,6 +48,10 @@ pub enum LedgerCommand {
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },
+    /// Export a year of every site by the hour as CSV: kWh and gCO2e, location-based and market-based
+    ///
+    /// For Scope 2 in a yearly statement (CSRD, ESRS E1). Hours are in UTC. The year's sums go to standard error.
+    Export(export::ExportArgs),
 }
 
 /// Does it on the ledger in the given directory, or in the one that a server would use.
@@ -60,6 +66,7 @@ pub fn run(args: &LedgerArgs) -> anyhow::Result<ExitCode> {
     match &args.command {
         LedgerCommand::Check => check(&data_dir),
         LedgerCommand::Backup { file } => backup(&data_dir, file),
+        LedgerCommand::Export(args) => export::run(&data_dir, args),
     }
 }
 

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+use wire::Energy;
 
 /// Names a run: a run id is only unique within its workflow and cluster.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
@@ -138,4 +139,21 @@ pub struct SeriesPoint {
     pub name: String,
     /// Energy of it in joules, additive zones together.
     pub joules: f64,
+}
+
+/// Energy of all nodes of a site in a minute, or in an hour where minutes were folded.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SiteEnergy {
+    /// The site.
+    pub site: String,
+    /// Start.
+    pub start: Timestamp,
+    /// Length: 60 or 3,600.
+    pub seconds: u32,
+    /// All energy of the additive zones (IT side), whoever used it.
+    pub measured: Energy,
+    /// The part of it that is modelled.
+    pub modelled: Energy,
+    /// Known time over elapsed time of these zones, 0 to 1.
+    pub coverage_ratio: f64,
 }

@@ -27,7 +27,7 @@ use rusqlite::Connection;
 
 use super::{
     Answer, CheckReport, Figures, NodeSummary, Prepared, Retention, RunFilter, RunKey, RunLedger,
-    RunSummary, SeriesBy, SeriesPoint, StageSummary, Store, StoreError, Tidied,
+    RunSummary, SeriesBy, SeriesPoint, SiteEnergy, StageSummary, Store, StoreError, Tidied,
 };
 use crate::intensity::Slot;
 use crate::site::Site;
@@ -197,6 +197,10 @@ impl Store for SqliteStore {
     ) -> Result<Vec<SeriesPoint>, StoreError> {
         self.read(|connection| read::series(connection, by, from, to))?
             .map_err(|read::TooMany(most)| StoreError::TooLarge(most))
+    }
+
+    fn site_energy(&self, from: Timestamp, to: Timestamp) -> Result<Vec<SiteEnergy>, StoreError> {
+        self.read(|connection| read::site_energy(connection, from, to))
     }
 
     fn put_sites(&self, sites: &[Site], now: Timestamp) -> Result<(), StoreError> {

@@ -27,6 +27,7 @@ fn every_command_says_what_it_does() {
         "ledger",
         "ledger check",
         "ledger backup",
+        "ledger export",
         "demo",
     ];
     for command in commands {

@@ -5,6 +5,7 @@
 #[path = "../server/batches.rs"]
 #[allow(dead_code, reason = "the server's tests use the rest")]
 mod batches;
+mod carbon;
 mod crash;
 mod exec;
 mod help;

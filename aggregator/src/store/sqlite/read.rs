@@ -13,7 +13,7 @@ use crate::store::{
 };
 
 pub(super) use cells::run_ledger;
-pub(super) use series::series;
+pub(super) use series::{series, site_energy};
 
 /// An answer would be made from more rows than this.
 #[derive(Clone, Copy, Debug)]

@@ -8,7 +8,7 @@ use wire::Energy;
 
 use super::super::row::{energy, energy_sum, time};
 use super::TooMany;
-use crate::store::{SeriesBy, SeriesPoint};
+use crate::store::{SeriesBy, SeriesPoint, SiteEnergy};
 
 /// Points of one answer at most.
 const MAX_POINTS: usize = 500_000;
@@ -30,13 +30,7 @@ pub(in crate::store::sqlite) fn series(
 ) -> rusqlite::Result<Result<Vec<SeriesPoint>, TooMany>> {
     let mut points = Vec::new();
     for form in &FORMS {
-        let length_ms = i64::from(form.3) * 1_000;
-        // A minute or hour belongs to the range in which it starts.
-        let first_from = |time: Timestamp| {
-            let ms = time.as_millisecond();
-            ms.div_euclid(length_ms) + i64::from(ms.rem_euclid(length_ms) > 0)
-        };
-        let range = (first_from(from), first_from(to));
+        let range = range(from, to, form);
         let mut of_form = match by {
             SeriesBy::Node => nodes(connection, form, range)?,
             SeriesBy::Stage => shares(connection, form, range, "stage")?,
@@ -50,6 +44,16 @@ pub(in crate::store::sqlite) fn series(
     // Each form is in order by itself.
     points.sort_by(|a, b| (a.minute, &a.name).cmp(&(b.minute, &b.name)));
     Ok(Ok(points))
+}
+
+/// Of a time that is cut off nothing is left out: a minute or hour belongs to the range in which it starts.
+fn range(from: Timestamp, to: Timestamp, &(_, _, _, seconds): &Form) -> (i64, i64) {
+    let length_ms = i64::from(seconds) * 1_000;
+    let first_from = |time: Timestamp| {
+        let ms = time.as_millisecond();
+        ms.div_euclid(length_ms) + i64::from(ms.rem_euclid(length_ms) > 0)
+    };
+    (first_from(from), first_from(to))
 }
 
 fn nodes(
@@ -154,4 +158,45 @@ impl<'a> Lines<'a> {
         self.known.insert((node, workload), line);
         Ok(line)
     }
+}
+
+/// Node by node, so that the rows are found by their key and no other time is walked through.
+pub(in crate::store::sqlite) fn site_energy(
+    connection: &Connection,
+    from: Timestamp,
+    to: Timestamp,
+) -> rusqlite::Result<Vec<SiteEnergy>> {
+    let mut energies = Vec::new();
+    for form in &FORMS {
+        let &(zones, _, column, seconds) = form;
+        let (first, end) = range(from, to, form);
+        let sql = format!(
+            "SELECT {column} * {seconds} * 1000, site.name,
+                    sum(measured_uj / 1000000), sum(measured_uj % 1000000),
+                    sum(iif(modelled, measured_uj, 0) / 1000000),
+                    sum(iif(modelled, measured_uj, 0) % 1000000),
+                    sum(min(covered_ns, {seconds} * 1000000000)) / 1e6 / (count(*) * {seconds} * 1e3)
+             FROM node CROSS JOIN {zones} AS cell ON node_id = node.id
+             JOIN zone ON zone.id = zone_id JOIN site ON site.id = cell.site_id
+             WHERE {column} >= ?1 AND {column} < ?2 AND parent = ''
+             GROUP BY 1, 2"
+        );
+        let energy = |row: &Row<'_>| {
+            Ok(SiteEnergy {
+                start: time(row, 0)?,
+                seconds,
+                site: row.get(1)?,
+                measured: energy_sum(row, 2)?,
+                modelled: energy_sum(row, 4)?,
+                coverage_ratio: row.get(6)?,
+            })
+        };
+        let mut statement = connection.prepare_cached(&sql)?;
+        let rows = statement.query_map(params![first, end], energy)?;
+        for row in rows {
+            energies.push(row?);
+        }
+    }
+    energies.sort_by(|a, b| (&a.site, a.start).cmp(&(&b.site, b.start)));
+    Ok(energies)
 }
