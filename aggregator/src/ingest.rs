@@ -24,7 +24,7 @@ use crate::error::ApiError;
 use crate::intensity::Slot;
 use crate::ledger::IntensityQuery;
 use crate::metrics::{Booking, time_range};
-use crate::rollup::last_end_ms;
+use crate::rollup::{Rollup, last_end_ms};
 use crate::serve::show_figures;
 use crate::site::Site;
 use crate::store::{NodeKey, Prepared, ReceivedBatch, StoreError, Written};
@@ -199,7 +199,7 @@ async fn take(
         .await
         .map_err(broken)??;
     drop(room);
-    let received = prepared.received();
+    let (received, rollup) = (prepared.received(), prepared.rollup());
     let (tell, told) = oneshot::channel();
     let answer = move |written| {
         // Fails only where the server is being ended.
@@ -214,7 +214,7 @@ async fn take(
         Written::Duplicate => Ok(WrittenAs::Duplicate),
         Written::New => {
             let book = move |app: &App| {
-                book(app, &received.batch, &site);
+                book(app, &received.batch, &rollup, &site);
                 Ok(())
             };
             app.ingest(book).await.map_err(broken)?;
@@ -321,9 +321,9 @@ fn refuse_unwritten(error: StoreError) -> Refusal {
 }
 
 /// Adds a new batch to the books of /metrics. It is in the ledger already, so nothing here refuses it.
-fn book(app: &App, batch: &Batch, site: &Site) {
-    let slots = slots_of(app, batch, site);
-    let booking = Booking::of(batch, site, &slots);
+fn book(app: &App, batch: &Batch, rollup: &Rollup, site: &Site) {
+    let slots = slots_of(app, rollup, site);
+    let booking = Booking::of(batch, rollup, site, &slots);
     app.metrics.book(&booking, Instant::now());
     if !batch.losses.is_empty() {
         show_figures(app);
@@ -331,8 +331,8 @@ fn book(app: &App, batch: &Batch, site: &Site) {
 }
 
 /// The intensity over the batch's time; empty where the site has no grid or it cannot be told.
-fn slots_of(app: &App, batch: &Batch, site: &Site) -> Vec<Slot> {
-    let (Some(zone), Some((from, to))) = (&site.intensity_zone, time_range(batch)) else {
+fn slots_of(app: &App, rollup: &Rollup, site: &Site) -> Vec<Slot> {
+    let (Some(zone), Some((from, to))) = (&site.intensity_zone, time_range(rollup)) else {
         return Vec::new();
     };
     let question = IntensityQuery {

@@ -219,8 +219,7 @@ pub fn is_known(sample: &ZoneSample) -> bool {
 }
 
 /// End of an interval in milliseconds since 1970, rounded up.
-#[must_use]
-pub fn end_ms(interval: &Interval) -> i64 {
+fn end_ms(interval: &Interval) -> i64 {
     interval.start_unix_ms + interval.duration_ns.div_ceil(1_000_000) as i64
 }
 

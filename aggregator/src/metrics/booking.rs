@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use wire::Energy;
-use wire::v1::{Basis, Batch, Interval};
+use wire::v1::{Basis, Batch};
 
 use crate::carbon::carbon;
 use crate::intensity::Slot;
-use crate::rollup::{StageKey, end_ms};
+use crate::rollup::{MINUTE_MS, Rollup, StageKey};
 use crate::site::Site;
 
 /// Active energy and grams of one batch.
@@ -27,54 +27,57 @@ pub struct Booking<'a> {
 }
 
 impl<'a> Booking<'a> {
-    /// Sums up a batch of a site. `slots` are its grid's over the batch's time; empty where it has none.
+    /// Sums up a batch of a site by the minutes that its rollup has, as reports do. `slots` are its grid's over these
+    /// minutes; empty where it has none.
     #[must_use]
-    pub fn of(batch: &'a Batch, site: &'a Site, slots: &'a [Slot]) -> Self {
+    pub fn of(batch: &'a Batch, rollup: &Rollup, site: &'a Site, slots: &'a [Slot]) -> Self {
         let mut booking = Self {
             cluster: &batch.cluster,
             site: &site.name,
             signal: slots.first().map_or("", |slot| slot.kind.as_str()),
             ..Self::default()
         };
-        for interval in &batch.intervals {
-            for (key, energy) in booking.add_energy(batch, interval) {
-                booking.add_grams(key, Energy::from_microjoules(energy), interval, site, slots);
-            }
+        for ((minute, key), energy) in booking.add_energy(batch, rollup) {
+            booking.add_grams(minute, key, Energy::from_microjoules(energy), site, slots);
         }
         booking
     }
 
-    /// Books an interval's energy; returns it by stage.
-    fn add_energy(&mut self, batch: &'a Batch, interval: &Interval) -> BTreeMap<StageKey<'a>, u64> {
+    /// Books the energy; returns it by minute and stage.
+    fn add_energy(
+        &mut self,
+        batch: &'a Batch,
+        rollup: &Rollup,
+    ) -> BTreeMap<(i64, StageKey<'a>), u64> {
         let mut by_stage = BTreeMap::new();
-        for sample in &interval.zones {
-            let zone = &batch.zones[sample.zone as usize];
+        for (&(minute, zone, workload), share) in &rollup.shares {
+            let Some(key) = StageKey::of(&batch.workloads[workload]) else {
+                continue;
+            };
+            let zone = &batch.zones[zone];
             let basis = match zone.basis() {
                 Basis::Modelled => "modelled",
                 Basis::Measured | Basis::Unspecified => "measured",
             };
-            for (&workload, &active_uj) in interval.workloads.iter().zip(&sample.active_uj) {
-                let Some(key) = StageKey::of(&batch.workloads[workload as usize]) else {
-                    continue;
-                };
-                let sum = self.energy_uj.entry((key, &zone.name, basis)).or_default();
-                *sum = sum.saturating_add(active_uj);
-                *by_stage.entry(key).or_default() += active_uj;
-            }
+            let sum = self.energy_uj.entry((key, &zone.name, basis)).or_default();
+            *sum = sum.saturating_add(share.active_uj);
+            let sum: &mut u64 = by_stage.entry((minute, key)).or_default();
+            *sum = sum.saturating_add(share.active_uj);
         }
         by_stage
     }
 
     fn add_grams(
         &mut self,
+        minute: i64,
         key: StageKey<'a>,
         energy: Energy,
-        interval: &Interval,
         site: &Site,
         slots: &[Slot],
     ) {
-        let time = |ms| Timestamp::from_millisecond(ms).expect("a rollup was made of the batch");
-        let (from, to) = (time(interval.start_unix_ms), time(end_ms(interval)));
+        let Some((from, to)) = bounds(minute, minute) else {
+            return;
+        };
         let carbon = carbon(energy, from, to, site.pue_at(from), slots);
         if !slots.is_empty() {
             *self.grams.entry(key).or_default() += carbon.grams;
@@ -84,14 +87,15 @@ impl<'a> Booking<'a> {
     }
 }
 
-/// Start of the first interval of a batch and end of the last; `None` where it has no interval.
+/// Start of the first minute of a batch and end of the last; `None` where it has none.
 #[must_use]
-pub fn time_range(batch: &Batch) -> Option<(Timestamp, Timestamp)> {
-    let start = batch
-        .intervals
-        .iter()
-        .map(|interval| interval.start_unix_ms);
-    let end = batch.intervals.iter().map(end_ms);
-    let time = |ms| Timestamp::from_millisecond(ms).ok();
-    Some((time(start.min()?)?, time(end.max()?)?))
+pub fn time_range(rollup: &Rollup) -> Option<(Timestamp, Timestamp)> {
+    let mut minutes = rollup.zones.keys().map(|(minute, _)| *minute);
+    let first = minutes.next()?;
+    bounds(first, minutes.next_back().unwrap_or(first))
+}
+
+fn bounds(first_minute: i64, last_minute: i64) -> Option<(Timestamp, Timestamp)> {
+    let start = |minute: i64| Timestamp::from_millisecond(minute.checked_mul(MINUTE_MS)?).ok();
+    Some((start(first_minute)?, start(last_minute + 1)?))
 }

@@ -4,6 +4,7 @@ use wire::v1::{Interval, Outcome, Workload, Zone, ZoneSample};
 
 use super::*;
 use crate::intensity::{IntensityBasis, Signal};
+use crate::rollup::rollup;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -72,7 +73,10 @@ fn energy_is_counted_to_the_microjoule_and_grams_at_the_known_intensity() {
     let now = Instant::now();
     for _ in 0..2 {
         let (batch, site, slots) = (batch("r1", 3_600_000), site(Some("FR")), [slot()]);
-        metrics.book(&Booking::of(&batch, &site, &slots), now);
+        metrics.book(
+            &Booking::of(&batch, &rollup(&batch).unwrap(), &site, &slots),
+            now,
+        );
     }
     metrics.show_intensity(&[("paris".to_owned(), slot())]);
     let text = metrics.render(now).unwrap();
@@ -93,7 +97,10 @@ fn without_a_grid_there_are_no_grams() {
     let metrics = Metrics::new(MINUTE, &[site(None)]);
     let now = Instant::now();
     let (batch, site) = (batch("r1", 2_500_000), site(None));
-    metrics.book(&Booking::of(&batch, &site, &[]), now);
+    metrics.book(
+        &Booking::of(&batch, &rollup(&batch).unwrap(), &site, &[]),
+        now,
+    );
     let text = metrics.render(now).unwrap();
     assert!(!text.contains("# TYPE hxmlops_run_carbon"), "{text}");
     assert!(!text.contains("# TYPE hxmlops_stage_carbon"), "{text}");
@@ -109,7 +116,10 @@ fn a_runs_series_end_and_its_stages_stay() {
     let now = Instant::now();
     for (run, at) in [("old", now), ("new", now + MINUTE / 2)] {
         let (batch, site, slots) = (batch(run, 1_000_000), site(Some("FR")), [slot()]);
-        metrics.book(&Booking::of(&batch, &site, &slots), at);
+        metrics.book(
+            &Booking::of(&batch, &rollup(&batch).unwrap(), &site, &slots),
+            at,
+        );
     }
     let shown = |at| {
         let text = metrics.render(at).unwrap();
@@ -131,7 +141,10 @@ fn a_run_that_comes_back_goes_on_from_where_it_ended() {
         let gone = metrics.render(at).unwrap();
         assert!(!gone.contains("run=\"r1\""), "{gone}");
         let (batch, site, slots) = (batch("r1", 1_000_000), site(Some("FR")), [slot()]);
-        metrics.book(&Booking::of(&batch, &site, &slots), at);
+        metrics.book(
+            &Booking::of(&batch, &rollup(&batch).unwrap(), &site, &slots),
+            at,
+        );
         let line = format!(
             r#"hxmlops_run_energy_joules_total{{cluster="c1",workflow="churn",run="r1",stage="train",zone="package-0",basis="modelled"}} {expected}"#
         );
@@ -148,7 +161,10 @@ fn of_ended_runs_those_of_long_ago_are_forgotten_first() {
         at += MINUTE * 2;
         books.expire(at);
         let (batch, site) = (batch(run, 1_000_000), site(None));
-        books.book(&Booking::of(&batch, &site, &[]), at);
+        books.book(
+            &Booking::of(&batch, &rollup(&batch).unwrap(), &site, &[]),
+            at,
+        );
         let families = books.collect();
         let shown = &families[1].get_metric()[0];
         shown.get_counter().get_value()
@@ -166,7 +182,10 @@ fn what_has_no_room_goes_to_one_series_and_is_counted() {
     let now = Instant::now();
     for number in 0..5 {
         let (batch, site) = (batch(&format!("r{number}"), 1_000_000), site(None));
-        books.book(&Booking::of(&batch, &site, &[]), now);
+        books.book(
+            &Booking::of(&batch, &rollup(&batch).unwrap(), &site, &[]),
+            now,
+        );
     }
     let registry = Registry::new();
     add(&registry, books.clone());

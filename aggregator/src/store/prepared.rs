@@ -45,7 +45,7 @@ pub struct Prepared {
     pub(super) received: Arc<ReceivedBatch>,
     pub(super) site: String,
     pub(super) sha256: [u8; 32],
-    pub(super) rollup: Rollup,
+    pub(super) rollup: Arc<Rollup>,
     pub(super) node: NodeKey,
     pub(super) stream_id: StreamId,
     /// Parallel to the batch's zones.
@@ -68,7 +68,7 @@ impl Prepared {
         Ok(Self {
             site: site.to_owned(),
             sha256: Sha256::digest(&received.bytes).into(),
-            rollup: rollup(batch)?,
+            rollup: Arc::new(rollup(batch)?),
             node: NodeKey {
                 cluster: batch.cluster.clone(),
                 node: batch.node.clone(),
@@ -86,6 +86,12 @@ impl Prepared {
     #[must_use]
     pub fn received(&self) -> Arc<ReceivedBatch> {
         Arc::clone(&self.received)
+    }
+
+    /// Its sums.
+    #[must_use]
+    pub fn rollup(&self) -> Arc<Rollup> {
+        Arc::clone(&self.rollup)
     }
 
     /// The batch.
