@@ -1,7 +1,9 @@
-//! Carbon intensity of the grid: slots, their kinds, and the yearly table that comes with the program.
+//! Carbon intensity of the grid: slots, their kinds, and the tables that come with the program: yearly averages, and the
+//! grids of cloud regions.
 
 pub mod csv;
 mod grid;
+pub mod regions;
 mod signal;
 mod timeline;
 mod yearly;
