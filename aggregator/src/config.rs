@@ -38,7 +38,7 @@ pub struct ServeArgs {
     /// Site of the nodes that the config file gives to no other [default: default]
     #[arg(long, value_name = "NAME", env = "HXMLOPS_SITE")]
     pub site: Option<String>,
-    /// Grid that feeds the site, such as FR; without it there are no grams
+    /// Grid that feeds the site, such as FR, or a cloud's region such as aws:eu-west-3; without it there are no grams
     #[arg(long, value_name = "ZONE", env = "HXMLOPS_INTENSITY_ZONE")]
     pub intensity_zone: Option<String>,
     /// Power usage effectiveness of the site, 1 or more [default: 1.0]

@@ -18,7 +18,7 @@ use utoipa::ToSchema;
 pub use grid::{Grid, Grids};
 pub use signal::{Signal, UnknownSignal};
 pub use timeline::timeline;
-pub use yearly::{YearlyIntensity, citation, yearly, yearly_all};
+pub use yearly::{YearlyIntensity, citation, yearly, yearly_all, yearly_nearest};
 
 /// The largest intensity that is believed, in gCO2e/kWh: over four times the dirtiest coal plant.
 pub const MAX_G_PER_KWH: f64 = 5000.0;

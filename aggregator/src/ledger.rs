@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::intensity::{Grid, Grids, Signal, Slot, normalized_zone, timeline, yearly};
+use crate::intensity::{Grid, Grids, Signal, Slot, normalized_zone, timeline, yearly_nearest};
 use crate::report::{self, EmbodiedPolicy, FunctionalUnit, IdlePolicy, Report};
 use crate::scope2::{SiteHour, site_hours};
 use crate::site::Site;
@@ -234,7 +234,7 @@ impl Ledger {
     }
 
     fn is_known(&self, zone: &str) -> Result<bool, StoreError> {
-        if yearly(zone).is_some() {
+        if yearly_nearest(zone).is_some() {
             return Ok(true);
         }
         self.store.has_slots(zone)

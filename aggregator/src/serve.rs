@@ -20,7 +20,7 @@ use tokio_util::task::TaskTracker;
 use crate::access::{self, Access, AccessError};
 use crate::app::App;
 use crate::config::{InvalidConfig, ServeConfig};
-use crate::intensity::{normalized_zone, yearly};
+use crate::intensity::{normalized_zone, yearly_nearest};
 use crate::ledger::IntensityQuery;
 use crate::router::router;
 use crate::serve::accept::{Acceptor, accept};
@@ -242,10 +242,10 @@ fn check_zones(
 ) -> Result<(), StartError> {
     for zone in sites.iter().filter_map(|site| site.intensity_zone.as_ref()) {
         let normalized = normalized_zone(zone);
-        if yearly(&normalized).is_none() && !has_slots(&normalized)? {
+        if yearly_nearest(&normalized).is_none() && !has_slots(&normalized)? {
             return Err(InvalidConfig(format!(
                 "unknown intensity zone '{zone}': neither in the yearly table (`hxmlops intensity --list`) nor \
-                 in the ledger; a country is two letters, such as FR"
+                 in the ledger; a country is two letters, such as FR, a cloud's region such as aws:eu-west-3"
             ))
             .into());
         }

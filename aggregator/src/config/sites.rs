@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::InvalidConfig;
+use crate::intensity::regions::{self, Region};
 use crate::intensity::{MAX_G_PER_KWH, Signal};
 use crate::site::{MarketFactor, NodeType, Site};
 use crate::site_map::{NodePattern, SiteMap};
@@ -104,7 +105,13 @@ fn site(entry: SiteEntry) -> Result<Site, InvalidConfig> {
         return Err(InvalidConfig(message));
     }
     let in_site = |message: String| InvalidConfig(format!("site '{name}' {message}"));
-    let pue = entry.pue.unwrap_or(DEFAULT_PUE);
+    let region = entry
+        .intensity_zone
+        .as_deref()
+        .filter(|zone| zone.contains(':'));
+    let region = region.map(regions::resolve).transpose();
+    let region = region.map_err(|error| in_site(format!("has an {error}")))?;
+    let (pue, pue_source) = pue(entry.pue, region);
     for pue in entry.pue_by_year.values().chain([&pue]) {
         check_pue(*pue).map_err(in_site)?;
     }
@@ -112,15 +119,31 @@ fn site(entry: SiteEntry) -> Result<Site, InvalidConfig> {
     let embodied = entry.embodied.into_iter().map(node_type);
     let embodied: Result<_, _> = embodied.collect();
     Ok(Site {
-        intensity_zone: entry.intensity_zone,
+        intensity_zone: match region {
+            Some(region) => Some(region.intensity_zone.to_owned()),
+            None => entry.intensity_zone,
+        },
         signal: entry.signal.unwrap_or_default(),
         pue,
         pue_by_year: entry.pue_by_year,
-        pue_source: None,
+        pue_source,
         market,
         embodied: embodied.map_err(in_site)?,
         name,
     })
+}
+
+/// What is told, else the average of the cloud that the site is a region of, with its source.
+fn pue(told: Option<f64>, region: Option<&Region>) -> (f64, Option<String>) {
+    let average = || {
+        let cloud = region?.cloud;
+        let source = format!("the average of {cloud}'s data centres");
+        Some((regions::average_pue(cloud)?, Some(source)))
+    };
+    match told {
+        Some(pue) => (pue, None),
+        None => average().unwrap_or((DEFAULT_PUE, None)),
+    }
 }
 
 fn check_pue(pue: f64) -> Result<(), String> {

@@ -65,6 +65,41 @@ fn flags_win_over_the_file() {
 }
 
 #[test]
+fn a_site_has_a_grid_a_building_contracts_and_hardware() {
+    let yaml = "
+        sites:
+          - { name: a, intensity-zone: 'aws:us-east-1', nodes: ['a-*'] }
+          - name: b
+            intensity_zone: FR
+            signal: average-direct-production
+            pue: 1.3
+            pue-by-year: { 2025: 1.4 }
+            market: { g-per-kwh: 12.5, by-year: { 2025: 30 }, source: wind }
+            embodied:
+              - { nodes: ['b-gpu-*'], total-kg: 1500, life-years: 4, cpus: 64, gpu-kg: 150, source: maker }
+              - { nodes: ['*'], total_kg: 1000, life_years: 5, cpus: 32 }
+            nodes: ['b-*']
+        ";
+    let config = read(args(), yaml).unwrap();
+    let cloud = config.sites.of_node("a-1");
+    assert_eq!(cloud.intensity_zone.as_deref(), Some("US-MIDA-PJM"));
+    assert_eq!(cloud.pue, 1.135);
+    assert!(cloud.pue_source.as_ref().unwrap().contains("aws"));
+    let own = config.sites.of_node("b-gpu-1");
+    assert_eq!(own.signal.as_str(), "average-direct-production");
+    assert_eq!((own.pue, own.pue_by_year[&2025]), (1.3, 1.4));
+    assert_eq!(own.pue_source, None);
+    assert_eq!(own.market.as_ref().unwrap().by_year[&2025], 30.0);
+    assert_eq!(own.node_type("b-gpu-1").unwrap().gpu_kg, 150.0);
+    assert_eq!(own.node_type("b-1").unwrap().cpus, 32);
+    let with_pue = read(args(), "{intensity_zone: 'gcp:europe-west1', pue: 1.2}").unwrap();
+    let [site] = with_pue.sites.sites() else {
+        panic!("one site");
+    };
+    assert_eq!((site.pue, &site.pue_source), (1.2, &None));
+}
+
+#[test]
 fn what_cannot_be_is_named_in_one_line() {
     let check = |yaml: &str, expected: &str| {
         let error = read(args(), yaml).unwrap_err().to_string();
@@ -83,6 +118,27 @@ fn what_cannot_be_is_named_in_one_line() {
     check("keep-minutes: 3 moons", "'3 moons' is no time");
     check("sites: [{name: a}, {name: a}]", "listed twice");
     check("sites: [{name: a, grid: FR}]", "grid");
+    check("intensity_zone: 'aws:eu-west-33'", "aws:eu-west-3;");
+    check("sites: [{name: a, signal: marginal}]", "unknown kind");
+    check("sites: [{name: a, pue_by_year: {2025: 0.5}}]", "PUE of 0.5");
+    check(
+        "sites: [{name: a, market: {g_per_kwh: -1, source: x}}]",
+        "factor of -1",
+    );
+    check(
+        "sites: [{name: a, market: {g_per_kwh: 1, source: ''}}]",
+        "without a source",
+    );
+    let node = "{nodes: ['*'], total_kg: 1, life_years: 0, cpus: 1}";
+    check(
+        &format!("sites: [{{name: a, embodied: [{node}]}}]"),
+        "last no time",
+    );
+    let node = "{nodes: ['*'], total_kg: -1, life_years: 1, cpus: 1}";
+    check(
+        &format!("sites: [{{name: a, embodied: [{node}]}}]"),
+        "0 or more",
+    );
     check("tokens: x", "tokens");
     check("- 1", "");
     assert!(read(args(), "{listen: '0.0.0.0:1', insecure: true}").is_ok());

@@ -5,15 +5,15 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-use super::{IntensityBasis, Signal, Slot, normalized_zone, yearly};
+use super::{IntensityBasis, Signal, Slot, normalized_zone, yearly_nearest};
 
 /// The intensity of `intensity_zone` from `from` to `to`: by start, without overlaps, of one signal; slots of
 /// other signals are left out.
 ///
 /// Where slots overlap, the better basis wins (measured, estimated, forecast, annual), then the shorter slot,
 /// then the later start. Where there is none, the yearly average that comes with the program stands, as
-/// `annual`, where it is of the signal; where there is no such average either, the gap stays: no figure is
-/// ever made up.
+/// `annual`, where it is of the signal: of the zone, else of the country that a zone of the table of cloud regions is in,
+/// whose name the slot then has. Where there is no such average either, the gap stays: no figure is ever made up.
 #[must_use]
 pub fn timeline(
     slots: Vec<Slot>,
@@ -40,8 +40,8 @@ pub fn timeline(
 }
 
 fn annual(zone: &str, from: Timestamp, to: Timestamp) -> Option<Slot> {
-    yearly(zone).map(|row| Slot {
-        intensity_zone: zone.to_owned(),
+    yearly_nearest(zone).map(|row| Slot {
+        intensity_zone: row.zone.to_owned(),
         from,
         to,
         g_per_kwh: row.g_per_kwh,
@@ -116,6 +116,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::intensity::yearly;
 
     const BASES: [IntensityBasis; 4] = IntensityBasis::ALL;
 
@@ -184,6 +185,21 @@ mod tests {
         let later = timeline(own_year(), "FR", Signal::default(), hour(3999), hour(4001));
         let figures: Vec<f64> = later.iter().map(|slot| slot.g_per_kwh).collect();
         assert_eq!(figures, [42.0, yearly("FR").unwrap().g_per_kwh]);
+    }
+
+    #[test]
+    fn a_part_of_a_country_has_the_countrys_average_and_says_so() {
+        let line = timeline(
+            Vec::new(),
+            "us-mida-pjm",
+            Signal::default(),
+            hour(0),
+            hour(1),
+        );
+        assert_eq!(line.len(), 1);
+        assert_eq!(line[0].intensity_zone, "US");
+        assert_eq!(line[0].g_per_kwh, yearly("US").unwrap().g_per_kwh);
+        check(Vec::new(), "US-TYPO", &[]);
     }
 
     #[test]

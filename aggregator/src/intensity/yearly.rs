@@ -4,6 +4,8 @@ use std::sync::LazyLock;
 
 use serde::Serialize;
 
+use super::regions::country_of;
+
 /// One line of citation, then a header and a row per country.
 const TABLE: &str = include_str!("../../data/ember-yearly.csv");
 
@@ -36,6 +38,12 @@ pub fn yearly(zone: &str) -> Option<&'static YearlyIntensity> {
     yearly_all()
         .iter()
         .find(|row| row.zone.eq_ignore_ascii_case(zone))
+}
+
+/// The same, else that of the country that the zone is a part of, where the table of cloud regions knows it.
+#[must_use]
+pub fn yearly_nearest(zone: &str) -> Option<&'static YearlyIntensity> {
+    yearly(zone).or_else(|| yearly(country_of(zone)?))
 }
 
 /// All rows, by zone.
@@ -126,6 +134,8 @@ mod tests {
             );
         }
         assert_eq!(yearly("US-MIDA-PJM"), None);
+        assert_eq!(yearly_nearest("us-mida-pjm"), yearly("US"));
+        assert_eq!(yearly_nearest("US-TYPO"), None);
         assert_eq!(yearly("WORLD"), None);
         assert!(citation().contains("Ember") && citation().contains("CC BY 4.0"));
     }

@@ -6,6 +6,7 @@ use super::embodied::Embodied;
 use super::footprint::Footprint;
 use super::{Lost, Report};
 use crate::format::units;
+use crate::intensity::regions::OWN_SITE_PUE;
 use crate::store::LostBy;
 
 /// Below this share of known time a report says so.
@@ -160,7 +161,7 @@ const NOTES: [Note; 16] = [
         let sites = list(known.footprint.sites_without_pue.iter())?;
         (report.energy_joules > 0.0).then(|| {
             format!(
-                "PUE is 1 for site {sites}: nothing is added for cooling and power supply; \
+                "PUE is 1 for site {sites}: nothing is added for cooling and power supply (on average {OWN_SITE_PUE}); \
                  set it with `hxmlops serve --pue`."
             )
         })
