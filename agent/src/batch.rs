@@ -29,6 +29,7 @@ pub fn measured(zones: &[ZoneState], record: &Record, end: Moment) -> Measured {
         workloads: told.workloads,
         end: standing(zones, end),
         renames: record.names.clone(),
+        site: String::new(),
     }
 }
 
@@ -135,6 +136,7 @@ pub fn gap(zones: &mut [ZoneState], earlier: &Standing, now: Moment) -> Option<M
         interval,
         end: standing(zones, now),
         renames: Vec::new(),
+        site: String::new(),
     };
     let energy = gap.energy();
     info!("{seconds} s since an earlier agent's last interval: {energy} are the system's and idle");

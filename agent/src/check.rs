@@ -9,8 +9,9 @@ use std::{mem, thread};
 use anyhow::Context;
 use tokio::net::TcpSocket;
 
-use crate::config::{Config, UsageSource};
+use crate::config::{Config, SiteSource, UsageSource};
 use crate::kube;
+use crate::kube::node::Label;
 use crate::node::{Node, hierarchies};
 use crate::sensor::select::FIRST_CHOICE;
 use crate::sensor::source::SOURCES;
@@ -44,6 +45,7 @@ pub fn check(config: &Config) -> (String, bool) {
     let missing = [
         Node::with(config, selection).err(),
         check_kube(config, &mut text).err(),
+        check_site(config, &mut text).err(),
         check_spool(config, &mut text).err(),
         check_listen(config, &mut text).err(),
     ];
@@ -86,6 +88,34 @@ fn check_kube(config: &Config, text: &mut String) -> anyhow::Result<()> {
         text,
         "Kubernetes: {who} tells of {pods} pods on {node}{hint}"
     );
+    Ok(())
+}
+
+/// Asks for the label that names this node's site.
+fn check_site(config: &Config, text: &mut String) -> anyhow::Result<()> {
+    let SiteSource::Label(key, kubeconfig) = &config.site else {
+        return Ok(());
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let node = &config.node_name;
+    let asked = runtime.block_on(async {
+        let asked = async {
+            Label::new(kubeconfig.as_deref(), node, key)
+                .await?
+                .ask()
+                .await
+        };
+        tokio::time::timeout(PATIENCE, asked).await
+    });
+    let asked = asked.unwrap_or_else(|_| Err(anyhow::anyhow!("no answer in {PATIENCE:?}")));
+    let site = asked.with_context(|| format!("the API server does not tell of node {node}"))?;
+    let said = site.map_or_else(
+        || format!("node {node} has no label {key}: the aggregator goes by its name"),
+        |site| format!("{site}, by the label {key} of node {node}"),
+    );
+    let _ = writeln!(text, "site: {said}");
     Ok(())
 }
 

@@ -14,6 +14,7 @@ use crate::kube;
 use crate::sensor::{Source, Surroundings, redfish};
 use crate::uplink::Access;
 
+pub use self::kubernetes::SiteSource;
 use self::kubernetes::{KubeArg, SERVICE_ACCOUNT_CA, SERVICE_ACCOUNT_TOKEN};
 use self::values::{
     PowerArg, check_name, parse_duration, parse_idle_watts, parse_listen, parse_size,
@@ -42,6 +43,17 @@ pub struct Args {
         default_value = "default"
     )]
     cluster: String,
+    /// Site that the node is at [default: the aggregator goes by the node's name]
+    #[arg(long, env = "HXMLOPS_AGENT_SITE", value_name = "NAME")]
+    site: Option<String>,
+    /// Label of the Node object whose value is the site, such as topology.kubernetes.io/region; from the API server
+    #[arg(
+        long,
+        env = "HXMLOPS_AGENT_SITE_LABEL",
+        value_name = "KEY",
+        conflicts_with = "site"
+    )]
+    site_label: Option<String>,
     /// Where the host's /proc is
     #[arg(
         long,
@@ -228,6 +240,8 @@ pub struct Config {
     pub node_name: String,
     /// Name of its cluster.
     pub cluster: String,
+    /// Who says at which site it is.
+    pub site: SiteSource,
     /// The host's /proc.
     pub proc_root: PathBuf,
     /// The host's /sys.
@@ -323,6 +337,11 @@ impl Config {
             });
         check_name("--node-name", &node_name)?;
         check_name("--cluster", &args.cluster)?;
+        let site = kubernetes::site(
+            args.site.as_deref(),
+            args.site_label.as_deref(),
+            kube.as_ref(),
+        )?;
         if !(Duration::from_secs(1)..=Duration::from_secs(300)).contains(&args.interval) {
             bail!("--interval {:?} is out of range: 1s to 5m", args.interval);
         }
@@ -352,6 +371,7 @@ impl Config {
         Ok(Self {
             node_name,
             cluster: args.cluster,
+            site,
             proc_root: args.proc_root,
             sys_root: args.sys_root,
             cgroup_root: args.cgroup_root,

@@ -17,6 +17,7 @@ use crate::sensor::boottime_ns;
 
 pub mod directory;
 pub mod kubelet;
+pub mod node;
 pub mod pod;
 pub mod watch;
 

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agent::clock::{Clock, Moment};
-use agent::config::Config;
+use agent::config::{Config, SiteSource};
 use agent::http::{Bounded, Health, router};
+use agent::kube::node::{Label, SiteName};
 use agent::kube::{self, Follower, Kube};
 use agent::metrics::Metrics;
 use agent::node::Node;
 use agent::run::Loop;
-use agent::spool::{Lock, Origin, Spool};
+use agent::spool::{Lock, Measured, Origin, Spool};
 use agent::state::IdleFile;
 use agent::uplink::Uplink;
 use agent::{batch, check, memory, run};
@@ -99,7 +100,8 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     }
     info!("CPU time from {}", node.counting.name());
 
-    let (clock, start, uplink) = begin(&config, &mut node)?;
+    let site = begin_site(&config).await?;
+    let (clock, start, uplink) = begin(&config, &mut node, &site)?;
     let spool = uplink.as_ref().map(|uplink| uplink.spool().clone());
     let metrics = Arc::new(Metrics::new(&config, uplink.clone())?);
     let health = Arc::new(Health::new(config.interval, spool.clone()));
@@ -144,6 +146,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         metrics,
         health,
         spool,
+        site,
         kept,
     };
     let ended = run::run(state, shutdown.clone()).await;
@@ -168,9 +171,28 @@ async fn begin_kube(config: &Config) -> anyhow::Result<(Option<Arc<Kube>>, Optio
     Ok((Some(kube), Some(follower)))
 }
 
+/// The node's site, and what follows it where a label says it. It ends with the process: it holds nothing.
+async fn begin_site(config: &Config) -> anyhow::Result<Arc<SiteName>> {
+    let site = match &config.site {
+        SiteSource::Name(name) => SiteName::new(name),
+        SiteSource::Aggregator | SiteSource::Label(..) => SiteName::default(),
+    };
+    let site = Arc::new(site);
+    if let SiteSource::Label(key, kubeconfig) = &config.site {
+        let label = Label::new(kubeconfig.as_deref(), &config.node_name, key).await?;
+        let site = site.clone();
+        tokio::spawn(async move { label.follow(&site).await });
+    }
+    Ok(site)
+}
+
 /// Where there is an aggregator: opens the spool, goes on from where an earlier agent of this boot has left it, and
 /// books what was used since then.
-fn begin(config: &Config, node: &mut Node) -> anyhow::Result<(Clock, Moment, Option<Arc<Uplink>>)> {
+fn begin(
+    config: &Config,
+    node: &mut Node,
+    site: &SiteName,
+) -> anyhow::Result<(Clock, Moment, Option<Arc<Uplink>>)> {
     let mut clock = Clock::default();
     let now = clock.now();
     let Some(access) = &config.aggregator else {
@@ -189,7 +211,8 @@ fn begin(config: &Config, node: &mut Node) -> anyhow::Result<(Clock, Moment, Opt
         clock = Clock::after(earlier.boottime_ns, earlier.unix_ms);
         start = clock.now();
         if let Some(gap) = batch::gap(&mut node.zones, &earlier, start) {
-            spool.add(gap);
+            let site = site.get();
+            spool.add(Measured { site, ..gap });
         }
     }
     let uplink = Uplink::new(access, Arc::new(spool))?;

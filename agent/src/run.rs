@@ -14,11 +14,12 @@ use crate::clock::{Clock, Moment};
 use crate::fit::CPU_TIME;
 use crate::http::Health;
 use crate::idle::Origin;
+use crate::kube::node::SiteName;
 use crate::metrics::Metrics;
 use crate::node::{Node, ZoneState};
 use crate::parties::Parties;
 use crate::sample::Sample;
-use crate::spool::{Named, Spool};
+use crate::spool::{Measured, Named, Spool};
 use crate::state::IdleFile;
 use crate::usage::UsageInterval;
 
@@ -192,6 +193,8 @@ pub struct Loop {
     pub health: Arc<Health>,
     /// Where intervals go; `None`: nowhere.
     pub spool: Option<Arc<Spool>>,
+    /// The site that the node names.
+    pub site: Arc<SiteName>,
     /// Where what was learned of idle power goes.
     pub kept: Option<IdleFile>,
 }
@@ -209,6 +212,7 @@ pub async fn run(state: Loop, shutdown: CancellationToken) -> anyhow::Result<()>
         metrics,
         health,
         spool,
+        site,
         mut kept,
     } = state;
     let mut ticks = interval_at(tokio::time::Instant::now() + period, period);
@@ -233,11 +237,14 @@ pub async fn run(state: Loop, shutdown: CancellationToken) -> anyhow::Result<()>
         metrics.book(&node, &record, took);
         health.tick();
         // Last: a slow disk is not to keep back what was measured.
-        let spool = spool.clone();
+        let (spool, site) = (spool.clone(), site.get());
         (node, kept) = tokio::task::spawn_blocking(move || {
             // 6. Packed, and durable; the uplink sends it: 7.
             if let Some(spool) = &spool {
-                spool.add(batch::measured(&node.zones, &record, end));
+                spool.add(Measured {
+                    site,
+                    ..batch::measured(&node.zones, &record, end)
+                });
                 if stopping {
                     spool.seal();
                 }

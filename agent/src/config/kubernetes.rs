@@ -1,5 +1,7 @@
 //! How pods' names are had, from the flags and what Kubernetes gives a container.
 
+use std::path::PathBuf;
+
 use anyhow::{Context, bail};
 use clap::ValueEnum;
 use reqwest::Url;
@@ -42,6 +44,40 @@ pub(super) fn access(args: &Args) -> anyhow::Result<Option<Access>> {
         KubeArg::Api if has_api => Ok(Some(api())),
         KubeArg::Api => bail!("--kube api: there is no service account here; give a --kubeconfig"),
         KubeArg::Kubelet => Ok(Some(Access::Kubelet(kubelet_access(args)?))),
+    }
+}
+
+/// Who says at which site a node is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SiteSource {
+    /// The aggregator, by the node's name.
+    Aggregator,
+    /// A flag.
+    Name(String),
+    /// A label of the Node object, from the API server of a kubeconfig or else of the cluster around.
+    Label(String, Option<PathBuf>),
+}
+
+pub(super) fn site(
+    name: Option<&str>,
+    label: Option<&str>,
+    access: Option<&Access>,
+) -> anyhow::Result<SiteSource> {
+    let Some(label) = label else {
+        let Some(name) = name else {
+            return Ok(SiteSource::Aggregator);
+        };
+        super::check_name("--site", name)?;
+        return Ok(SiteSource::Name(name.to_owned()));
+    };
+    super::check_name("--site-label", label)?;
+    match access {
+        Some(Access::Api(kubeconfig)) => {
+            Ok(SiteSource::Label(label.to_owned(), kubeconfig.clone()))
+        }
+        _ => bail!(
+            "--site-label {label}: only the API server knows labels of nodes; it needs --kube api"
+        ),
     }
 }
 

@@ -24,12 +24,32 @@ use crate::sensor::boottime_ns;
 
 /// A watch ends after so many seconds, and is taken up again.
 const WATCH_SECONDS: u32 = 290;
+const NO_CLIENT: &str = "cannot make a client for Kubernetes";
 
 /// A client that counts its requests; of the cluster around, or of a kubeconfig's.
 ///
 /// # Errors
 /// Where there are no credentials, or they cannot be read.
 pub async fn client(kubeconfig: Option<&Path>, kube: &Arc<Kube>) -> anyhow::Result<Client> {
+    let builder = ClientBuilder::try_from(config(kubeconfig).await?);
+    let builder = builder.context(NO_CLIENT)?;
+    let kube = kube.clone();
+    let layer = layer_fn(move |inner| Counted {
+        inner,
+        kube: kube.clone(),
+    });
+    Ok(builder.with_layer(&layer).build())
+}
+
+/// The same for other questions, which are not counted.
+///
+/// # Errors
+/// Where there are no credentials, or they cannot be read.
+pub async fn plain_client(kubeconfig: Option<&Path>) -> anyhow::Result<Client> {
+    Client::try_from(config(kubeconfig).await?).context(NO_CLIENT)
+}
+
+async fn config(kubeconfig: Option<&Path>) -> anyhow::Result<Config> {
     // Fails only where another one was installed before, which then stays.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut config = match kubeconfig {
@@ -45,13 +65,7 @@ pub async fn client(kubeconfig: Option<&Path>, kube: &Arc<Kube>) -> anyhow::Resu
     };
     // Longer than a watch says nothing: a connection that says nothing for so long is dead.
     config.read_timeout = Some(Duration::from_secs(u64::from(WATCH_SECONDS) + 10));
-    let builder = ClientBuilder::try_from(config).context("cannot make a client for Kubernetes")?;
-    let kube = kube.clone();
-    let layer = layer_fn(move |inner| Counted {
-        inner,
-        kube: kube.clone(),
-    });
-    Ok(builder.with_layer(&layer).build())
+    Ok(config)
 }
 
 /// Counts requests, and sees when a watch has begun, which is no event by itself.

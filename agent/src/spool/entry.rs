@@ -85,6 +85,9 @@ pub struct Measured {
     /// Names of what was told without one, in this interval or before.
     #[prost(message, repeated, tag = "5")]
     pub renames: Vec<Named>,
+    /// The site that the node named then; empty: none.
+    #[prost(string, tag = "6")]
+    pub site: String,
 }
 
 impl Measured {

@@ -129,7 +129,11 @@ pub(super) fn batch(
         version: wire::VERSION,
         cluster: origin.cluster.clone(),
         node: origin.node.clone(),
-        site: String::new(),
+        // As it was known last: a batch has one site.
+        site: measured
+            .last()
+            .map(|last| last.site.clone())
+            .unwrap_or_default(),
         stream_id: stream_id.to_vec(),
         sequence,
         boot_id: origin.boot_id.clone(),
@@ -245,6 +249,7 @@ pub(super) fn unwatched(parts: &[&Measured]) -> Option<Measured> {
             .flat_map(|part| part.renames.clone())
             .take(MAX_NAMES)
             .collect(),
+        site: last.site.clone(),
     })
 }
 
@@ -307,7 +312,10 @@ mod tests {
         let parts = [
             measured("web-0", &[("u1", "web-0")]),
             measured("web-1", &[]),
-            measured("web-1", &[("u2", "db-0"), ("u3", "web-1")]),
+            Measured {
+                site: "paris".to_owned(),
+                ..measured("web-1", &[("u2", "db-0"), ("u3", "web-1")])
+            },
         ];
         let origin = Origin {
             cluster: "c".to_owned(),
@@ -320,6 +328,7 @@ mod tests {
         assert_eq!(wire::validate(&whole), Ok(()));
         assert_eq!(told(&whole), names);
         assert_eq!(whole.workloads.len(), 2 + 3 + 1, "each once");
+        assert_eq!(whole.site, "paris", "as it was known last");
 
         let parts: Vec<&Measured> = parts.iter().collect();
         let merged = unwatched(&parts).unwrap();

@@ -64,6 +64,7 @@ fn interval(run: &str, energy_uj: u64, end: Standing) -> Measured {
         ..ZoneSample::default()
     };
     Measured {
+        site: String::new(),
         renames: Vec::new(),
         workloads: vec![workload],
         zones: vec![zone],

@@ -6,6 +6,7 @@ mod dashboards;
 mod install;
 mod kubelet;
 mod names;
+mod node_site;
 mod site;
 mod stages;
 mod testbed;

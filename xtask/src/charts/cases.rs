@@ -18,9 +18,13 @@ pub(super) struct Case {
 }
 
 /// Values that no example has.
-const MORE: [(&str, &[&str]); 6] = [
+const MORE: [(&str, &[&str]); 7] = [
     ("the defaults", &[]),
     ("names by nobody", &["agent.kube.mode=off"]),
+    (
+        "sites by a label of the nodes",
+        &["agent.config.site-label=topology.kubernetes.io/region"],
+    ),
     (
         "the kubelet by the cluster's authority",
         &["agent.kube.mode=kubelet"],

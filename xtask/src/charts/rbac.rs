@@ -7,11 +7,19 @@ use super::helm::NAMESPACE;
 use super::objects::{name, of_kind};
 use super::pods::{argument, pod_spec};
 
-/// The agent's rules by its `--kube`.
-fn expected(mode: &str) -> Option<Value> {
+/// The agent's rules by its `--kube`, and whether a label of its node names its site.
+fn expected(mode: &str, has_site_label: bool) -> Option<Value> {
     match mode {
         "api" => {
-            Some(json!([{"apiGroups": [""], "resources": ["pods"], "verbs": ["list", "watch"]}]))
+            let pods =
+                json!({"apiGroups": [""], "resources": ["pods"], "verbs": ["list", "watch"]});
+            let nodes = json!({"apiGroups": [""], "resources": ["nodes"], "verbs": ["get"]});
+            let rules = if has_site_label {
+                json!([pods, nodes])
+            } else {
+                json!([pods])
+            };
+            Some(rules)
         }
         "kubelet" => {
             Some(json!([{"apiGroups": [""], "resources": ["nodes/proxy"], "verbs": ["get"]}]))
@@ -29,7 +37,9 @@ pub(super) fn check(objects: &[Value], faults: &mut Faults) {
     }
     let agent = of_kind(objects, "DaemonSet").next();
     let mode = agent.and_then(|agent| argument(agent, "--kube="));
-    let expected = Value::from_iter(mode.and_then(expected));
+    let has_site_label =
+        of_kind(objects, "ConfigMap").any(|map| map["data"].to_string().contains("site-label"));
+    let expected = Value::from_iter(mode.and_then(|mode| expected(mode, has_site_label)));
     let roles: Vec<&Value> = of_kind(objects, "ClusterRole").collect();
     let rules = Value::from_iter(roles.iter().map(|role| role["rules"].clone()));
     faults.check(rules == expected, || {
@@ -67,7 +77,8 @@ fn check_tokens(objects: &[Value], mode: Option<&str>, faults: &mut Faults) {
         .iter()
         .flat_map(|kind| of_kind(objects, kind))
     {
-        let asks = workload["kind"] == "DaemonSet" && mode.and_then(expected).is_some();
+        let asks = workload["kind"] == "DaemonSet"
+            && mode.and_then(|mode| expected(mode, false)).is_some();
         faults.check(
             pod_spec(workload)["automountServiceAccountToken"] == asks,
             || {
