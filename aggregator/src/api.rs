@@ -8,6 +8,7 @@
 pub(crate) mod health;
 pub mod intensity;
 pub(crate) mod nodes;
+pub mod plan;
 pub mod runs;
 pub mod series;
 pub(crate) mod stages;

@@ -8,6 +8,7 @@ pub mod import;
 pub mod intensity;
 pub mod ledger;
 pub mod output;
+pub mod plan;
 pub mod report;
 pub mod runs;
 pub mod serve;

@@ -9,7 +9,8 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::ledger::LedgerError;
+use crate::ledger::{LedgerError, PlanError};
+use crate::plan::NoPlan;
 use crate::store::StoreError;
 
 /// Seconds after which a request that the store could not serve may come again.
@@ -102,9 +103,20 @@ impl From<LedgerError> for ApiError {
                 StatusCode::NOT_FOUND
             }
             LedgerError::Ambiguous { .. } => StatusCode::CONFLICT,
+            LedgerError::Plan(ref error) => plan_status(error),
             LedgerError::Store(error) => return error.into(),
         };
         Self::new(status, error.to_string())
+    }
+}
+
+fn plan_status(error: &PlanError) -> StatusCode {
+    match error {
+        PlanError::UnknownSite(_)
+        | PlanError::NoZone(_)
+        | PlanError::NoPlan(NoPlan::NotCovered { .. }) => StatusCode::NOT_FOUND,
+        PlanError::NotOneSite(_) | PlanError::NoScore(_) => StatusCode::CONFLICT,
+        PlanError::Lacks(_) | PlanError::Power | PlanError::NoPlan(_) => StatusCode::BAD_REQUEST,
     }
 }
 

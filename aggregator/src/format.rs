@@ -7,6 +7,8 @@ pub mod comparison;
 pub mod escape;
 pub(crate) mod explain;
 pub mod grid;
+pub mod plan;
+pub mod plan_score;
 pub mod report_csv;
 pub mod report_markdown;
 pub mod report_table;

@@ -1,6 +1,8 @@
 //! What is asked of the ledger. The API, the page and the command line all ask here, so that one question
 //! has one answer.
 
+mod planning;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -13,6 +15,8 @@ use crate::site::Site;
 use crate::store::{
     NodeSummary, RunFilter, RunKey, RunLedger, RunSummary, SeriesBy, SeriesPoint, Store, StoreError,
 };
+
+pub use planning::{LikeRun, PlanError, PlanQuery};
 
 /// Why a question has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +37,9 @@ pub enum LedgerError {
         "unknown intensity zone '{0}'; `hxmlops intensity --list` names those of the yearly table"
     )]
     UnknownIntensityZone(String),
+    /// There is no plan, or no score of one.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -23,6 +23,7 @@ pub mod ledger;
 pub mod metrics;
 pub mod openapi;
 mod page;
+pub mod plan;
 pub mod report;
 pub mod rollup;
 pub mod router;

@@ -3,7 +3,7 @@
 use axum::Json;
 use utoipa::OpenApi;
 
-use crate::api::{health, intensity, nodes, runs, series, stages, tokens};
+use crate::api::{health, intensity, nodes, plan, runs, series, stages, tokens};
 use crate::ingest;
 
 /// All of it; a route that is missing here is found by the tests.
@@ -22,6 +22,8 @@ use crate::ingest;
         series::list,
         intensity::list,
         intensity::add,
+        plan::greenest,
+        plan::score,
         tokens::list,
         tokens::create,
         tokens::revoke,

@@ -12,7 +12,7 @@ use axum::routing::{delete, get, post};
 use wire::limits::MAX_BATCH_BYTES;
 
 use crate::access::{Guarded, authorize};
-use crate::api::{health, intensity, nodes, runs, series, stages, tokens};
+use crate::api::{health, intensity, nodes, plan, runs, series, stages, tokens};
 use crate::app::App;
 use crate::error::ApiError;
 use crate::token::Need;
@@ -44,6 +44,8 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/api/v1/nodes", get(nodes::list))
         .route("/api/v1/series", get(series::list))
         .route("/api/v1/intensity", get(intensity::list))
+        .route("/api/v1/plan", get(plan::greenest))
+        .route("/api/v1/plan/score", get(plan::score))
         .route("/api/v1/openapi.json", get(openapi::document))
         .route("/metrics", get(health::metrics))
         .route_layer(for_whom(Need::Read));

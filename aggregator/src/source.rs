@@ -10,7 +10,8 @@ use crate::api::tokens::{self, MadeToken, NewToken};
 use crate::cli::LedgerArgs;
 use crate::client::Client;
 use crate::intensity::Slot;
-use crate::ledger::{IntensityQuery, Ledger, ReportQuery};
+use crate::ledger::{IntensityQuery, Ledger, PlanQuery, ReportQuery};
+use crate::plan::{Plan, Score};
 use crate::report::Report;
 use crate::store::{ReceivedBatch, RunFilter, RunSummary, SqliteStore, Store, StoreError, Written};
 use crate::token::TokenRecord;
@@ -83,6 +84,30 @@ impl Source {
         match self {
             Self::Server(client) => client.intensity(query).await,
             Self::Store(store) => Ok(Ledger::new(store.clone()).intensity(query)?),
+        }
+    }
+
+    /// The greenest start of some work.
+    ///
+    /// # Errors
+    /// Where there is none, or the ledger cannot be asked.
+    pub async fn plan(&self, query: &PlanQuery) -> anyhow::Result<Plan> {
+        match self {
+            Self::Server(client) => client.plan(query).await,
+            Self::Store(store) => Ok(Ledger::new(store.clone()).plan(query, Timestamp::now())?),
+        }
+    }
+
+    /// What came of a plan.
+    ///
+    /// # Errors
+    /// Where its window is not over or not settled, or the ledger cannot be asked.
+    pub async fn plan_score(&self, query: &PlanQuery) -> anyhow::Result<Score> {
+        match self {
+            Self::Server(client) => client.plan_score(query).await,
+            Self::Store(store) => {
+                Ok(Ledger::new(store.clone()).plan_score(query, Timestamp::now())?)
+            }
         }
     }
 

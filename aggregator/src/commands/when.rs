@@ -1,4 +1,4 @@
-//! Times as people type them: an RFC 3339 time, or how long ago.
+//! Times as people type them: an RFC 3339 time, or how long ago; and lengths of time.
 
 use std::str::FromStr;
 
@@ -38,15 +38,27 @@ impl FromStr for When {
         if let Ok(time) = text.parse() {
             return Ok(Self::At(time));
         }
-        let span: Span = text.parse().map_err(|_| NotATime)?;
-        let length = span
-            .to_duration(SpanRelativeTo::days_are_24_hours())
-            .map_err(|_| NotATime)?;
-        if length.is_negative() {
-            return Err(NotATime);
-        }
-        Ok(Self::Ago(length))
+        length(text).map(Self::Ago).map_err(|_| NotATime)
     }
+}
+
+/// Text that is no length of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a length of time such as 90m, 24h or 7d")]
+pub struct NotALength;
+
+/// A length of time, 0 or more, of days of 24 hours.
+///
+/// # Errors
+/// Where it is none, or of months or years, which differ in length.
+pub fn length(text: &str) -> Result<SignedDuration, NotALength> {
+    let span: Span = text.parse().map_err(|_| NotALength)?;
+    let length = span.to_duration(SpanRelativeTo::days_are_24_hours());
+    let length = length.map_err(|_| NotALength)?;
+    if length.is_negative() {
+        return Err(NotALength);
+    }
+    Ok(length)
 }
 
 #[cfg(test)]

@@ -16,6 +16,8 @@ fn every_command_says_what_it_does() {
         "exec",
         "explain",
         "intensity",
+        "plan",
+        "plan score",
         "import",
         "import energy",
         "import intensity",

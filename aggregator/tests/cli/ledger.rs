@@ -26,12 +26,12 @@ FR,2026-01-05T12:00:00Z,2026-01-05T13:00:00Z,50,,forecaster,forecast
 ";
 
 /// A ledger of its own, with one site.
-struct Fixture {
-    dir: TempDir,
+pub(crate) struct Fixture {
+    pub(crate) dir: TempDir,
 }
 
 impl Fixture {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let dir = TempDir::new().unwrap();
         let store = SqliteStore::open(dir.path()).unwrap();
         let lab = Site {
@@ -45,7 +45,7 @@ impl Fixture {
         Self { dir }
     }
 
-    fn imported() -> Self {
+    pub(crate) fn imported() -> Self {
         let fixture = Self::new();
         fixture.import("energy", ENERGY).assert_done();
         fixture.import("intensity", INTENSITY).assert_done();
@@ -58,17 +58,17 @@ impl Fixture {
         path
     }
 
-    fn import(&self, what: &str, content: &str) -> Ended {
+    pub(crate) fn import(&self, what: &str, content: &str) -> Ended {
         let file = self.file(content.as_bytes());
         self.run(&["import", what, file.to_str().unwrap()])
     }
 
-    fn run(&self, args: &[&str]) -> Ended {
+    pub(crate) fn run(&self, args: &[&str]) -> Ended {
         let dir = ["--data-dir", self.dir.path().to_str().unwrap()];
         run(args.iter().chain(&dir))
     }
 
-    fn json(&self, args: &[&str]) -> Value {
+    pub(crate) fn json(&self, args: &[&str]) -> Value {
         serde_json::from_str(self.run(args).assert_done()).unwrap()
     }
 }

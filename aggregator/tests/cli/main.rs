@@ -11,6 +11,7 @@ mod exec;
 mod help;
 mod ledger;
 mod ledger_check;
+mod plan;
 mod program;
 mod serve;
 mod server;

@@ -338,6 +338,37 @@ fn each_question_has_its_address() {
         ],
         "GET /api/v1/intensity?zone=FR&signal=average-lifecycle-production&from=2026-01-05T10%3A00%3A00Z&to=2026-01-05T11%3A00%3A00Z",
     );
+    check(
+        &[
+            "plan",
+            "--duration",
+            "90m",
+            "--intensity-zone",
+            "FR",
+            "--watts",
+            "250.5",
+        ],
+        "GET /api/v1/plan?intensity_zone=FR&duration_s=5400&within_s=86400&watts=250.5",
+    );
+    check(
+        &[
+            "plan",
+            "score",
+            "--at",
+            "2026-01-05T10:00:00Z",
+            "--within",
+            "3d",
+            "--site",
+            "lab",
+            "--like",
+            "r1",
+            "--workflow",
+            "churn",
+            "--signal",
+            "marginal-direct",
+        ],
+        "GET /api/v1/plan/score?site=lab&signal=marginal-direct&within_s=259200&run=r1&workflow=churn&at=2026-01-05T10%3A00%3A00Z",
+    );
 }
 
 #[test]

@@ -25,6 +25,8 @@ const ROUTES: &[(&str, &str, [u16; 4])] = &[
     ("GET", "/api/v1/series", [401, 403, 400, 400]),
     ("GET", "/api/v1/intensity", [401, 403, 400, 400]),
     ("POST", "/api/v1/intensity", [401, 403, 403, 415]),
+    ("GET", "/api/v1/plan", [401, 403, 400, 400]),
+    ("GET", "/api/v1/plan/score", [401, 403, 400, 400]),
     ("GET", "/api/v1/tokens", [401, 403, 403, 200]),
     ("POST", "/api/v1/tokens", [401, 403, 403, 415]),
     ("DELETE", "/api/v1/tokens/{id}", [401, 403, 403, 404]),

@@ -13,6 +13,7 @@ mod ingest;
 mod metrics;
 mod names;
 mod once_only;
+mod plan;
 mod restated;
 mod retention;
 mod running;
