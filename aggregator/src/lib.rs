@@ -24,6 +24,7 @@ pub mod metrics;
 pub mod openapi;
 mod page;
 pub mod plan;
+pub mod provider;
 pub mod report;
 pub mod rollup;
 pub mod router;
