@@ -1,7 +1,9 @@
 //! What `hxmlops serve` is told: flags over environment over a YAML file, checked before anything starts.
 
+mod intensity;
 mod sites;
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,7 +17,10 @@ use crate::access::TokenFiles;
 use crate::serve::tls::TlsFiles;
 use crate::site_map::SiteMap;
 use crate::store::Retention;
+use intensity::ProviderEntry;
 use sites::{OwnSite, SiteEntry, site_map};
+
+pub use intensity::{Fed, IntensityArgs, IntensityConfig};
 
 /// Address that a server listens on unless told otherwise.
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8642);
@@ -44,6 +49,9 @@ pub struct ServeArgs {
     /// Power usage effectiveness of the site, 1 or more [default: 1.0]
     #[arg(long, value_name = "RATIO", env = "HXMLOPS_PUE")]
     pub pue: Option<f64>,
+    /// Who tells the intensity.
+    #[command(flatten)]
+    pub provider: IntensityArgs,
     /// File with a token that may do everything; with it, or the first of `hxmlops token create`, everybody is asked for one
     #[arg(long, value_name = "FILE", env = "HXMLOPS_TOKEN_FILE")]
     pub token_file: Option<PathBuf>,
@@ -82,7 +90,7 @@ pub struct ServeArgs {
     /// How long minutes are kept before they are folded into hours, which are kept for ever; 1h or more [default: 90d]
     #[arg(long, value_name = "TIME", env = "HXMLOPS_KEEP_MINUTES")]
     pub keep_minutes: Option<String>,
-    /// YAML file with the same keys, and `sites` beside them
+    /// YAML file with the same keys, and `sites` and `providers` beside them
     #[arg(long, value_name = "FILE", env = "HXMLOPS_CONFIG")]
     pub config: Option<PathBuf>,
 }
@@ -98,6 +106,13 @@ pub struct ConfigFile {
     #[serde(alias = "intensity-zone")]
     intensity_zone: Option<String>,
     pue: Option<f64>,
+    intensity: Option<String>,
+    #[serde(alias = "intensity-url")]
+    intensity_url: Option<String>,
+    #[serde(alias = "intensity-key-file")]
+    intensity_key_file: Option<PathBuf>,
+    #[serde(default)]
+    providers: BTreeMap<String, ProviderEntry>,
     #[serde(alias = "token-file")]
     token_file: Option<PathBuf>,
     #[serde(alias = "ingest-token-file")]
@@ -141,6 +156,8 @@ pub struct ServeConfig {
     pub must_be_guarded: bool,
     /// Sites and their nodes.
     pub sites: SiteMap,
+    /// Who tells the intensity of their grids.
+    pub intensity: IntensityConfig,
     /// How long a run's metrics stay after its last batch.
     pub run_metrics_ttl: Duration,
     /// How long batches and minutes are kept.
@@ -152,7 +169,8 @@ impl ServeConfig {
     ///
     /// # Errors
     /// The first thing that cannot be.
-    pub fn read(args: ServeArgs) -> Result<Self, InvalidConfig> {
+    pub fn read(mut args: ServeArgs) -> Result<Self, InvalidConfig> {
+        args.provider = args.provider.with_key_of_environment()?;
         let file = match &args.config {
             Some(path) => read_file(path)?,
             None => ConfigFile::default(),
@@ -207,6 +225,12 @@ pub fn resolve(args: ServeArgs, file: ConfigFile) -> Result<ServeConfig, Invalid
         intensity_zone: args.intensity_zone.or(file.intensity_zone),
         pue: args.pue.or(file.pue),
     };
+    let provider = IntensityArgs {
+        intensity: args.provider.intensity.or(file.intensity),
+        intensity_url: args.provider.intensity_url.or(file.intensity_url),
+        intensity_key_file: args.provider.intensity_key_file.or(file.intensity_key_file),
+        ..args.provider
+    };
     let run_metrics_ttl = match args.run_metrics_ttl.or(file.run_metrics_ttl) {
         Some(text) => parse_duration("run-metrics-ttl", &text)?,
         None => DEFAULT_RUN_METRICS_TTL,
@@ -241,6 +265,7 @@ pub fn resolve(args: ServeArgs, file: ConfigFile) -> Result<ServeConfig, Invalid
         tls,
         must_be_guarded,
         sites: site_map(own, &file.sites)?,
+        intensity: intensity::resolve(provider, file.providers)?,
         run_metrics_ttl,
         retention,
     })

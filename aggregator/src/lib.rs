@@ -15,6 +15,7 @@ pub mod crypto;
 pub mod csv_file;
 pub mod demo;
 pub mod error;
+pub mod feed;
 pub mod format;
 pub mod idle_policy;
 pub mod ingest;

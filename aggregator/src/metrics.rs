@@ -7,11 +7,13 @@ mod booking;
 mod books;
 mod family;
 mod process;
+mod providers;
 mod runs;
 mod store_figures;
 
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use prometheus::core::Collector;
 use prometheus::{
     GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
@@ -19,10 +21,12 @@ use prometheus::{
 };
 
 use crate::intensity::Slot;
+use crate::provider::ProviderError;
 use crate::site::Site;
 use crate::store::Figures;
 use books::Books;
 use process::Process;
+use providers::Providers;
 use store_figures::StoreFigures;
 
 pub use booking::{Booking, time_range};
@@ -69,6 +73,7 @@ pub struct Metrics {
     store_bytes: IntGauge,
     store: StoreFigures,
     too_large: IntCounterVec,
+    providers: Providers,
 }
 
 impl Metrics {
@@ -91,6 +96,7 @@ impl Metrics {
             store_bytes: add(&registry, store_bytes()),
             store: add(&registry, StoreFigures::new()),
             too_large: add(&registry, cut_answers()),
+            providers: Providers::new(&registry),
             registry,
         }
     }
@@ -154,6 +160,22 @@ impl Metrics {
     /// Counts an answer that was cut or refused because it would have been too large.
     pub fn count_cut_answer(&self, route: &'static str) {
         self.too_large.with_label_values(&[route]).inc();
+    }
+
+    /// A provider of intensity will be asked.
+    pub fn announce_provider(&self, provider: &str) {
+        self.providers.announce(provider);
+    }
+
+    /// Counts a question to a provider, and why it was not answered.
+    pub fn count_provider_answer(&self, provider: &str, error: Option<&ProviderError>) {
+        self.providers.count(provider, error);
+    }
+
+    /// Shows whether a provider told the intensity of a zone, and if so when.
+    pub fn show_provider(&self, provider: &str, zone: &str, success: Option<Timestamp>) {
+        let seconds = success.map(|at| at.as_millisecond() as f64 / 1000.0);
+        self.providers.show(provider, zone, seconds);
     }
 
     /// Everything, in the text format; ends the series of runs whose time is over.

@@ -19,9 +19,11 @@ use tokio_util::task::TaskTracker;
 
 use crate::access::{self, Access, AccessError};
 use crate::app::App;
-use crate::config::{InvalidConfig, ServeConfig};
+use crate::config::{Fed, InvalidConfig, ServeConfig};
+use crate::feed::Feed;
 use crate::intensity::{normalized_zone, yearly_nearest};
 use crate::ledger::IntensityQuery;
+use crate::provider::Coverage;
 use crate::router::router;
 use crate::serve::accept::{Acceptor, accept};
 use crate::serve::tls::{Tls, TlsError};
@@ -74,6 +76,7 @@ pub struct Server {
     address: SocketAddr,
     tls: Option<Arc<Tls>>,
     retention: Retention,
+    fed: Vec<Fed>,
     lock: File,
 }
 
@@ -81,28 +84,38 @@ impl Server {
     /// Opens the ledger and takes the port. Only then are the sites in the ledger made its own.
     ///
     /// # Errors
-    /// [`StartError`]; an unknown intensity zone is found before a ledger is made or a port bound.
+    /// [`StartError`]; an unknown intensity zone, or a provider that cannot be, is found before a ledger is made or a port bound.
     pub async fn bind(config: ServeConfig) -> Result<Self, StartError> {
         let sites = config.sites.sites();
+        let fed = config.intensity.open(sites)?;
+        let is_told = |zone: &str| {
+            let mut fed = fed.iter().filter(|fed| fed.zone == zone);
+            fed.any(|fed| fed.provider.coverage(zone) == Coverage::Has)
+        };
         if !SqliteStore::exists(&config.data_dir) {
-            check_zones(sites, |_| Ok(false))?;
+            check_zones(sites, |zone| Ok(is_told(zone)))?;
         }
         let tls = config.tls.clone().map(Tls::open).transpose()?.map(Arc::new);
         let lock = lock(&config.data_dir)?;
         // Opened for writing before anything is asked of it: a ledger of an older program is not read as it is.
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&config.data_dir)?);
-        check_zones(sites, |zone| store.has_slots(zone))?;
+        check_zones(sites, |zone| Ok(is_told(zone) || store.has_slots(zone)?))?;
         let access = guard(&config, &store, tls.as_deref())?;
         let in_use = |error| StartError::Listen(config.listen, error);
         let listener = TcpListener::bind(config.listen).await.map_err(in_use)?;
         let address = listener.local_addr().map_err(in_use)?;
         store.put_sites(sites, Timestamp::now())?;
+        let app = App::new(store, access, &config);
+        for fed in &fed {
+            app.metrics.announce_provider(fed.provider.name());
+        }
         Ok(Self {
-            app: Arc::new(App::new(store, access, &config)),
+            app: Arc::new(app),
             listener,
             address,
             tls,
             retention: config.retention,
+            fed,
             lock,
         })
     }
@@ -133,6 +146,9 @@ impl Server {
             stop.clone(),
         ));
         tasks.spawn(keep(Arc::clone(&self.app), self.retention, stop.clone()));
+        for Fed { provider, zone } in self.fed {
+            tasks.spawn(Feed::new(provider, zone).run(Arc::clone(&self.app), stop.clone()));
+        }
         tasks.close();
         let acceptor = Acceptor {
             metrics: Arc::clone(&self.app.metrics),
@@ -235,14 +251,14 @@ fn lock(data_dir: &Path) -> Result<File, StartError> {
     }
 }
 
-/// Every site's intensity zone is in the yearly table, or there are slots of it in the ledger.
+/// Every site's intensity zone is in the yearly table, or known otherwise: to a provider, or since there are slots of it in the ledger.
 fn check_zones(
     sites: &[Site],
-    has_slots: impl Fn(&str) -> Result<bool, StoreError>,
+    is_known: impl Fn(&str) -> Result<bool, StoreError>,
 ) -> Result<(), StartError> {
     for zone in sites.iter().filter_map(|site| site.intensity_zone.as_ref()) {
         let normalized = normalized_zone(zone);
-        if yearly_nearest(&normalized).is_none() && !has_slots(&normalized)? {
+        if yearly_nearest(&normalized).is_none() && !is_known(&normalized)? {
             return Err(InvalidConfig(format!(
                 "unknown intensity zone '{zone}': neither in the yearly table (`hxmlops intensity --list`) nor \
                  in the ledger; a country is two letters, such as FR, a cloud's region such as aws:eu-west-3"

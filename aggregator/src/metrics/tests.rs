@@ -50,8 +50,8 @@ fn site(intensity_zone: Option<&str>) -> Site {
 fn slot() -> Slot {
     Slot {
         intensity_zone: "FR".to_owned(),
-        from: jiff::Timestamp::UNIX_EPOCH,
-        to: jiff::Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_hours(1),
+        from: Timestamp::UNIX_EPOCH,
+        to: Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_hours(1),
         g_per_kwh: 40.0,
         kind: Signal::default(),
         basis: IntensityBasis::Annual,

@@ -40,16 +40,17 @@ const NOT_IN_AGENT_CONFIG: [&str; 22] = [
     "sys-root",
     "token-file",
 ];
-/// Keys of `agent.config` that are no flags.
-const ONLY_IN_FILE: [&str; 1] = ["stage-rules"];
+/// Keys of either `config` that are no flags.
+const ONLY_IN_FILE: [&str; 3] = ["providers", "sites", "stage-rules"];
 /// The same of `hxmlops serve`.
-const NOT_IN_AGGREGATOR_CONFIG: [&str; 11] = [
+const NOT_IN_AGGREGATOR_CONFIG: [&str; 12] = [
     "client-ca",
     "config",
     "data-dir",
     "help",
     "ingest-token-file",
     "insecure",
+    "intensity-key-file",
     "listen",
     "read-token-file",
     "tls-cert",
@@ -121,8 +122,8 @@ impl Flags {
         ] {
             let config = &schema["properties"][component]["properties"]["config"]["properties"];
             let keys = config.as_object().into_iter().flat_map(|keys| keys.keys());
-            // The aggregator's file has underscores, and `sites` beside the flags.
-            let keys = keys.filter(|key| !ONLY_IN_FILE.contains(&key.as_str()) && *key != "sites");
+            let keys = keys.filter(|key| !ONLY_IN_FILE.contains(&key.as_str()));
+            // The aggregator's file has underscores.
             let keys: BTreeSet<String> = keys.map(|key| key.replace('_', "-")).collect();
             let mut wanted = flags.clone();
             wanted.retain(|flag| !not_in_config.contains(&flag.as_str()) && flag != "version");
