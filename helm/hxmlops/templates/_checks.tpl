@@ -36,6 +36,14 @@
 {{- if and .Values.aggregator.intensity.existingConfigMap (not .Values.aggregator.intensity.keys) }}
 {{- fail "aggregator.intensity.existingConfigMap is set and aggregator.intensity.keys is empty: list the files in it" }}
 {{- end }}
+{{- if and .Values.aggregator.intensity.secretKey (not .Values.aggregator.intensity.existingSecret) }}
+{{- fail "aggregator.intensity.secretKey is set and aggregator.intensity.existingSecret is empty: name the secret" }}
+{{- end }}
+{{- $provider := .Values.aggregator.config.intensity | default "static" }}
+{{- $isAsked := not (or (eq $provider "static") (hasPrefix "file:" $provider)) }}
+{{- if and .Values.aggregator.enabled $isAsked .Values.networkPolicy.enabled (not .Values.networkPolicy.aggregatorEgress) }}
+{{- fail (printf "aggregator.config.intensity is %s and networkPolicy.aggregatorEgress is empty: let the aggregator reach it, and DNS" $provider) }}
+{{- end }}
 {{- if and (eq .Values.agent.seccompProfile.type "Localhost") (not .Values.agent.seccompProfile.localhostProfile) }}
 {{- fail "agent.seccompProfile.type is 'Localhost' and agent.seccompProfile.localhostProfile is empty: name the file" }}
 {{- end }}

@@ -6,7 +6,7 @@ use super::Faults;
 use super::helm::Helm;
 
 /// What is set, and what the message has.
-const REFUSALS: [(&str, &str); 32] = [
+const REFUSALS: [(&str, &str); 36] = [
     // Names that do not exist.
     ("agents.enabled=true", "agents"),
     ("clustername=x", "clustername"),
@@ -16,6 +16,7 @@ const REFUSALS: [(&str, &str); 32] = [
     ("agent.config.sys-root=/sys", "sys-root"),
     ("aggregator.config.intensityzone=FR", "intensityzone"),
     ("aggregator.config.sites[0].grid=FR", "grid"),
+    ("aggregator.config.providers.neso.uri=x", "uri"),
     ("aggregator.persistence.storageclass=fast", "storageclass"),
     ("aggregator.resources.limit.memory=1Gi", "limit"),
     ("tls.certManager.issuer.name=x", "issuer"),
@@ -32,6 +33,7 @@ const REFUSALS: [(&str, &str); 32] = [
     ("agent.config.power[0]=solar", "power"),
     ("agent.kube.kubelet.url=http://$(HOST_IP):10255", "url"),
     ("aggregator.config.pue=0.9", "pue"),
+    ("aggregator.config.intensity=solar", "intensity"),
     ("aggregator.runAsUser=0", "runAsUser"),
     (
         "aggregator.podDisruptionBudget.maxUnavailable=2",
@@ -48,6 +50,14 @@ const REFUSALS: [(&str, &str); 32] = [
     (
         "aggregator.intensity.existingConfigMap=x",
         "aggregator.intensity.keys",
+    ),
+    (
+        "aggregator.intensity.secretKey=x",
+        "aggregator.intensity.existingSecret",
+    ),
+    (
+        "aggregator.config.intensity=neso",
+        "networkPolicy.aggregatorEgress",
     ),
     (
         "agent.seccompProfile.type=Localhost",
