@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::app::App;
 use crate::error::ApiError;
 use crate::intensity::{IntensityBasis, Slot};
-use crate::provider::{IntensityProvider, ProviderError, pages};
+use crate::provider::{IntensityProvider, ProviderError, pages, place};
 use crate::serve::show_current;
 
 /// Slots of one transaction: agents' batches have their turn in between.
@@ -36,7 +36,7 @@ pub struct Feed {
 struct State {
     /// Until when the ledger has what the provider had; `None` before the first answer.
     known_until: Option<Timestamp>,
-    /// What was told last, which need not be written again.
+    /// What was told last, which need not be written again: a file of a year is told whole each time.
     history: Vec<Slot>,
     forecast: Vec<Slot>,
     /// When a forecast is asked for again; `None`: now.
@@ -207,18 +207,15 @@ impl Feed {
         told
     }
 
-    /// Writes slots, unless they are what was written last, and shows the intensity that they make.
+    /// Writes those slots that are not among those written last, and shows the intensity that they make.
     async fn write(
         &self,
         app: &Arc<App>,
         slots: Vec<Slot>,
         last: &mut Vec<Slot>,
     ) -> Result<(), Failure> {
-        if slots == *last {
-            return Ok(());
-        }
         let now = (self.clock)();
-        for chunk in slots.chunks(SLOTS_PER_WRITE) {
+        for chunk in unknown(&slots, last).chunks(SLOTS_PER_WRITE) {
             let chunk = chunk.to_vec();
             let write = move |app: &App| {
                 if app.ledger.put_slots(&chunk, now)? > 0 {
@@ -263,6 +260,16 @@ impl Feed {
         }
         state.said = Some(failure.map_or(OK, Failure::name));
     }
+}
+
+/// The slots that are not, or are others, among those that are known; both are in order.
+fn unknown(slots: &[Slot], known: &[Slot]) -> Vec<Slot> {
+    let is_known = |slot: &Slot| {
+        let at = known.binary_search_by_key(&place(slot), place);
+        at.is_ok_and(|at| known[at] == *slot)
+    };
+    let slots = slots.iter().filter(|slot| !is_known(slot));
+    slots.cloned().collect()
 }
 
 /// Stands among the names of failures for none.

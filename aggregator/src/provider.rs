@@ -28,6 +28,8 @@ pub use key::{Key, Secret};
 pub use points::{pages, tidy};
 pub use settings::Settings;
 
+pub(crate) use points::place;
+
 /// The providers that are asked over the network. `static` (nobody is asked) and `file:PATH` stand beside them.
 pub const KINDS: [ProviderKind; 4] = [electricitymaps::KIND, watttime::KIND, neso::KIND, rte::KIND];
 

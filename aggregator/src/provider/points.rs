@@ -90,12 +90,13 @@ pub(super) fn echoed(what: &str, asked: &str, told: &str) -> Result<(), Provider
 pub fn tidy(mut slots: Vec<Slot>) -> Vec<Slot> {
     slots.reverse();
     // Stable: of equals the one that was told last is the first now, and stays.
-    slots.sort_by_key(key);
-    slots.dedup_by_key(|slot| key(slot));
+    slots.sort_by_key(place);
+    slots.dedup_by_key(|slot| place(slot));
     slots
 }
 
-fn key(slot: &Slot) -> (Timestamp, Timestamp, IntensityBasis, Signal) {
+/// By what slots are in order, and of which each is there once.
+pub(crate) fn place(slot: &Slot) -> (Timestamp, Timestamp, IntensityBasis, Signal) {
     (slot.from, slot.to, slot.basis, slot.kind)
 }
 

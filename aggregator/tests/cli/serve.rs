@@ -22,6 +22,42 @@ fn serve(flags: &[&str], variable: Option<&str>) -> Ended {
 }
 
 #[test]
+fn a_provider_that_cannot_be_is_one_line_without_its_key() {
+    let dir = TempDir::new().unwrap();
+    let data = dir.path().join("data");
+    let check = |flags: &[&str], expected: &str| {
+        let mut command = hxmlops(["serve", "--listen", "127.0.0.1:0", "--data-dir"]);
+        command
+            .arg(&data)
+            .args(flags)
+            .env("HXMLOPS_INTENSITY_KEY", "s3cret");
+        let ended: Ended = command.output().unwrap().into();
+        ended.assert_usage(expected);
+        assert_eq!(ended.stderr.trim_end().lines().count(), 1, "{ended:?}");
+        assert!(
+            !ended.stderr.contains("s3cret") && !data.exists(),
+            "{ended:?}"
+        );
+    };
+    check(
+        &["--intensity", "solar"],
+        "--intensity 'solar' is none of static",
+    );
+    check(
+        &["--intensity", "rte", "--intensity-zone", "DE"],
+        "rte never has the intensity zone 'DE'",
+    );
+    check(
+        &["--intensity", "watttime", "--intensity-zone", "PJM_DC"],
+        "its key is no USER:PASSWORD",
+    );
+    check(
+        &["--intensity", "file:/nowhere", "--intensity-zone", "FR"],
+        "/nowhere: No such file",
+    );
+}
+
+#[test]
 fn a_flag_wins_over_the_environment_and_that_over_the_file() {
     let refused = "in the clear";
     let allowed = "unknown intensity zone 'ATLANTIS'";

@@ -314,3 +314,15 @@ async fn it_ends_when_it_is_told_to() {
     sleep(minutes(60)).await;
     assert_eq!(fed.asked().len(), asked);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_was_told_before_is_not_written_again() {
+    let fed = feed(&[], Ok(1.0), |_| Ok(50.0));
+    sleep(minutes(1)).await;
+    let corrected = slots(start() - hours(1), start(), 45.0, IntensityBasis::Measured);
+    fed.store.put_slots(&corrected, start()).unwrap();
+    sleep(minutes(30)).await;
+    let told = fed.told(start() - hours(2), start(), IntensityBasis::Measured);
+    let figures: Vec<f64> = told.iter().map(|(_, figure)| *figure).collect();
+    assert_eq!(figures, [50.0, 50.0, 45.0, 45.0]);
+}
