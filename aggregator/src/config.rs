@@ -20,7 +20,7 @@ use crate::store::Retention;
 use intensity::ProviderEntry;
 use sites::{OwnSite, SiteEntry, site_map};
 
-pub use intensity::{Fed, IntensityArgs, IntensityConfig};
+pub use intensity::{Fed, IntensityArgs};
 
 /// Address that a server listens on unless told otherwise.
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8642);
@@ -156,8 +156,8 @@ pub struct ServeConfig {
     pub must_be_guarded: bool,
     /// Sites and their nodes.
     pub sites: SiteMap,
-    /// Who tells the intensity of their grids.
-    pub intensity: IntensityConfig,
+    /// Who is asked for the intensity of their grids.
+    pub fed: Vec<Fed>,
     /// How long a run's metrics stay after its last batch.
     pub run_metrics_ttl: Duration,
     /// How long batches and minutes are kept.
@@ -231,6 +231,9 @@ pub fn resolve(args: ServeArgs, file: ConfigFile) -> Result<ServeConfig, Invalid
         intensity_key_file: args.provider.intensity_key_file.or(file.intensity_key_file),
         ..args.provider
     };
+    let mut intensity = intensity::resolve(provider, file.providers)?;
+    let sites = site_map(own, &file.sites, &mut intensity)?;
+    let fed = intensity.feeds(sites.sites())?;
     let run_metrics_ttl = match args.run_metrics_ttl.or(file.run_metrics_ttl) {
         Some(text) => parse_duration("run-metrics-ttl", &text)?,
         None => DEFAULT_RUN_METRICS_TTL,
@@ -264,8 +267,8 @@ pub fn resolve(args: ServeArgs, file: ConfigFile) -> Result<ServeConfig, Invalid
         },
         tls,
         must_be_guarded,
-        sites: site_map(own, &file.sites)?,
-        intensity: intensity::resolve(provider, file.providers)?,
+        sites,
+        fed,
         run_metrics_ttl,
         retention,
     })

@@ -87,7 +87,7 @@ impl Server {
     /// [`StartError`]; an unknown intensity zone, or a provider that cannot be, is found before a ledger is made or a port bound.
     pub async fn bind(config: ServeConfig) -> Result<Self, StartError> {
         let sites = config.sites.sites();
-        let fed = config.intensity.open(sites)?;
+        let fed = config.fed.clone();
         let is_told = |zone: &str| {
             let mut fed = fed.iter().filter(|fed| fed.zone == zone);
             fed.any(|fed| fed.provider.coverage(zone) == Coverage::Has)

@@ -20,6 +20,9 @@ pub struct Site {
     /// What its grams count.
     #[serde(default)]
     pub signal: Signal,
+    /// Who is asked for its intensity, where it is another than for all sites.
+    #[serde(default)]
+    pub provider: Option<String>,
     /// Power usage effectiveness: facility energy over IT energy, 1 or more.
     pub pue: f64,
     /// The same of years (UTC) in which it was another.
@@ -76,6 +79,7 @@ impl Site {
             name: name.to_owned(),
             intensity_zone: None,
             signal: Signal::default(),
+            provider: None,
             pue: 1.0,
             pue_by_year: BTreeMap::new(),
             pue_source: None,

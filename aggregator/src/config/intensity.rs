@@ -8,7 +8,7 @@ use clap::Args;
 use serde::Deserialize;
 
 use super::InvalidConfig;
-use crate::intensity::normalized_zone;
+use crate::intensity::{Signal, normalized_zone};
 use crate::provider::file::{FileProvider, PREFIX};
 use crate::provider::{
     Coverage, IntensityProvider, KINDS, Key, ProviderKind, Secret, Settings, kind_named,
@@ -53,9 +53,10 @@ pub(super) struct ProviderEntry {
 
 /// Who tells what, all of it checked.
 #[derive(Clone, Debug)]
-pub struct IntensityConfig {
+pub(super) struct IntensityConfig {
     default: Choice,
     settings: BTreeMap<&'static str, Settings>,
+    opened: BTreeMap<Choice, Arc<dyn IntensityProvider>>,
 }
 
 /// Who is asked.
@@ -130,7 +131,11 @@ pub(super) fn resolve(
         }
         _ => {}
     }
-    Ok(IntensityConfig { default, settings })
+    Ok(IntensityConfig {
+        default,
+        settings,
+        opened: BTreeMap::new(),
+    })
 }
 
 fn names() -> Vec<&'static str> {
@@ -196,26 +201,29 @@ pub struct Fed {
 }
 
 impl IntensityConfig {
-    /// Makes the providers that the sites use, each once; returns what is asked of them, each once.
+    /// What the provider of a site counts, where it is of one kind; `name`: as the site names it, else that of all sites.
+    ///
+    /// # Errors
+    /// Where there is no such provider, or it cannot be made.
+    pub(super) fn signal(&mut self, name: Option<&str>) -> Result<Option<Signal>, InvalidConfig> {
+        let choice = self.choice_of(name)?;
+        Ok(self.open(&choice)?.and_then(|provider| provider.signal()))
+    }
+
+    /// What is asked for the sites, each once.
     ///
     /// # Errors
     /// Where a provider cannot be made, or never has a site's zone.
-    pub fn open(&self, sites: &[Site]) -> Result<Vec<Fed>, InvalidConfig> {
-        let mut opened = BTreeMap::<&Choice, Arc<dyn IntensityProvider>>::new();
+    pub(super) fn feeds(&mut self, sites: &[Site]) -> Result<Vec<Fed>, InvalidConfig> {
         let mut fed = Vec::<Fed>::new();
         for site in sites {
-            let choice = self.of_site(site);
             let Some(zone) = site.intensity_zone.as_deref().map(normalized_zone) else {
                 continue;
             };
-            let provider = match opened.get(choice) {
-                Some(provider) => Arc::clone(provider),
-                None => match self.make(choice)? {
-                    Some(provider) => provider,
-                    None => continue,
-                },
+            let choice = self.choice_of(site.provider.as_deref())?;
+            let Some(provider) = self.open(&choice)? else {
+                continue;
             };
-            opened.insert(choice, Arc::clone(&provider));
             check_coverage(provider.as_ref(), site, &zone)?;
             let is_same = |fed: &Fed| fed.zone == zone && Arc::ptr_eq(&fed.provider, &provider);
             if !fed.iter().any(is_same) {
@@ -225,9 +233,22 @@ impl IntensityConfig {
         Ok(fed)
     }
 
-    /// Who tells the intensity of a site.
-    fn of_site(&self, _site: &Site) -> &Choice {
-        &self.default
+    fn choice_of(&self, name: Option<&str>) -> Result<Choice, InvalidConfig> {
+        name.map_or_else(|| Ok(self.default.clone()), choice)
+    }
+
+    /// Each once, so that all zones of a provider share its limits.
+    fn open(
+        &mut self,
+        choice: &Choice,
+    ) -> Result<Option<Arc<dyn IntensityProvider>>, InvalidConfig> {
+        if let Some(provider) = self.opened.get(choice) {
+            return Ok(Some(Arc::clone(provider)));
+        }
+        let provider = self.make(choice)?;
+        let kept = provider.clone().map(|provider| (choice.clone(), provider));
+        self.opened.extend(kept);
+        Ok(provider)
     }
 
     fn make(&self, choice: &Choice) -> Result<Option<Arc<dyn IntensityProvider>>, InvalidConfig> {

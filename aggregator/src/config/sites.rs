@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::InvalidConfig;
+use super::intensity::IntensityConfig;
 use crate::intensity::regions::{self, Region};
 use crate::intensity::{MAX_G_PER_KWH, Signal};
 use crate::site::{MarketFactor, NodeType, Site};
@@ -23,6 +24,7 @@ pub(super) struct SiteEntry {
     #[serde(alias = "intensity-zone")]
     intensity_zone: Option<String>,
     signal: Option<Signal>,
+    intensity: Option<String>,
     pue: Option<f64>,
     #[serde(default, alias = "pue-by-year")]
     pue_by_year: BTreeMap<u16, f64>,
@@ -66,14 +68,18 @@ pub(super) struct OwnSite {
 }
 
 /// The file's sites and the server's own; where the file lists that one too, the flags win.
-pub(super) fn site_map(own: OwnSite, entries: &[SiteEntry]) -> Result<SiteMap, InvalidConfig> {
+pub(super) fn site_map(
+    own: OwnSite,
+    entries: &[SiteEntry],
+    intensity: &mut IntensityConfig,
+) -> Result<SiteMap, InvalidConfig> {
     let own_name = own.name.unwrap_or_else(|| DEFAULT_SITE.to_owned());
     let listed = entries.iter().find(|entry| entry.name == own_name);
     let mut entry = listed.cloned().unwrap_or_default();
     entry.name = own_name;
     entry.intensity_zone = own.intensity_zone.or(entry.intensity_zone);
     entry.pue = own.pue.or(entry.pue);
-    let mut sites = vec![site(entry)?];
+    let mut sites = vec![site(entry, intensity)?];
     let mut patterns = Vec::new();
     for (index, entry) in entries.iter().enumerate() {
         if entries[..index]
@@ -86,7 +92,7 @@ pub(super) fn site_map(own: OwnSite, entries: &[SiteEntry]) -> Result<SiteMap, I
         let position = if entry.name == sites[0].name {
             0
         } else {
-            sites.push(site(entry.clone())?);
+            sites.push(site(entry.clone(), intensity)?);
             sites.len() - 1
         };
         let nodes = entry.nodes.iter().map(|glob| NodePattern::new(glob));
@@ -95,7 +101,7 @@ pub(super) fn site_map(own: OwnSite, entries: &[SiteEntry]) -> Result<SiteMap, I
     Ok(SiteMap::new(sites, patterns))
 }
 
-fn site(entry: SiteEntry) -> Result<Site, InvalidConfig> {
+fn site(entry: SiteEntry, intensity: &mut IntensityConfig) -> Result<Site, InvalidConfig> {
     let name = entry.name;
     if name.is_empty()
         || name.len() > wire::limits::MAX_NAME_BYTES
@@ -105,6 +111,11 @@ fn site(entry: SiteEntry) -> Result<Site, InvalidConfig> {
         return Err(InvalidConfig(message));
     }
     let in_site = |message: String| InvalidConfig(format!("site '{name}' {message}"));
+    // What its provider tells, unless told otherwise.
+    let signal = match &entry.intensity_zone {
+        Some(_) => intensity.signal(entry.intensity.as_deref())?,
+        None => None,
+    };
     let region = entry
         .intensity_zone
         .as_deref()
@@ -123,7 +134,8 @@ fn site(entry: SiteEntry) -> Result<Site, InvalidConfig> {
             Some(region) => Some(region.intensity_zone.to_owned()),
             None => entry.intensity_zone,
         },
-        signal: entry.signal.unwrap_or_default(),
+        signal: entry.signal.or(signal).unwrap_or_default(),
+        provider: entry.intensity,
         pue,
         pue_by_year: entry.pue_by_year,
         pue_source,

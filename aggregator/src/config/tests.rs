@@ -73,7 +73,7 @@ fn a_site_has_a_grid_a_building_contracts_and_hardware() {
             intensity_zone: FR
             signal: average-direct-production
             pue: 1.3
-            pue-by-year: { 2025: 1.4 }
+            pue-by-year: { '2025': 1.4 }
             market: { g-per-kwh: 12.5, by-year: { 2025: 30 }, source: wind }
             embodied:
               - { nodes: ['b-gpu-*'], total-kg: 1500, life-years: 4, cpus: 64, gpu-kg: 150, source: maker }

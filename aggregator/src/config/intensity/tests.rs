@@ -14,7 +14,7 @@ fn read(yaml: &str, args: IntensityArgs) -> Result<ServeConfig, InvalidConfig> {
 
 fn open(yaml: &str, args: IntensityArgs) -> Result<Vec<String>, InvalidConfig> {
     let config = read(yaml, args)?;
-    let fed = config.intensity.open(config.sites.sites())?.into_iter();
+    let fed = config.fed.into_iter();
     Ok(fed
         .map(|fed| format!("{} {} {:?}", fed.provider.name(), fed.zone, fed.provider))
         .collect())
@@ -46,6 +46,42 @@ fn each_zone_is_asked_about_once() {
         fed[0].starts_with("neso GB ") && fed[1].starts_with("neso GB-7 "),
         "{fed:?}"
     );
+}
+
+#[test]
+fn a_site_may_have_a_provider_of_its_own_and_counts_what_it_tells() {
+    let yaml = "{site: a, sites: [
+        {name: a, intensity_zone: GB, intensity: neso, nodes: ['a-*']},
+        {name: b, intensity_zone: FR, intensity: rte, nodes: ['b-*']},
+        {name: c, intensity_zone: FR, nodes: ['c-*']},
+        {name: d, intensity_zone: FR, intensity: rte, signal: average-lifecycle, nodes: ['d-*']}]}";
+    let config = read(yaml, IntensityArgs::default()).unwrap();
+    let fed: Vec<_> = config
+        .fed
+        .iter()
+        .map(|fed| (fed.provider.name(), fed.zone.as_str()))
+        .collect();
+    assert_eq!(fed, [("neso", "GB"), ("rte", "FR")]);
+    let check = |node: &str, signal: &str| {
+        assert_eq!(config.sites.of_node(node).signal.as_str(), signal, "{node}");
+    };
+    check("a-1", "average-direct-consumption");
+    check("b-1", "average-direct-production");
+    check("c-1", "average-lifecycle-production");
+    check("d-1", "average-lifecycle-production");
+    let wrong = "{sites: [{name: a, intensity_zone: FR, intensity: neso}]}";
+    let error = read(wrong, IntensityArgs::default())
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("neso never has the intensity zone 'FR'"),
+        "{error}"
+    );
+    let wrong = "{sites: [{name: a, intensity_zone: FR, intensity: nesoo}]}";
+    let error = read(wrong, IntensityArgs::default())
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("'nesoo' is none of"), "{error}");
 }
 
 #[test]
