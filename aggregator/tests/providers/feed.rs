@@ -46,7 +46,12 @@ impl std::fmt::Debug for Scripted {
     }
 }
 
-fn slots(from: Timestamp, to: Timestamp, figure: f64, basis: IntensityBasis) -> Vec<Slot> {
+pub(crate) fn slots(
+    from: Timestamp,
+    to: Timestamp,
+    figure: f64,
+    basis: IntensityBasis,
+) -> Vec<Slot> {
     let starts = std::iter::successors(Some(from), |&start| Some(start + RHYTHM.slot));
     let starts = starts.take_while(|&start| start < to);
     starts
@@ -62,7 +67,7 @@ fn slots(from: Timestamp, to: Timestamp, figure: f64, basis: IntensityBasis) -> 
         .collect()
 }
 
-fn signal() -> Signal {
+pub(crate) fn signal() -> Signal {
     "average-direct-consumption".parse().unwrap()
 }
 
@@ -100,15 +105,15 @@ impl IntensityProvider for Scripted {
 }
 
 /// A ledger, and a feed of it that runs since [`start`].
-struct Fed {
-    store: Arc<SqliteStore>,
-    app: Arc<App>,
+pub(crate) struct Fed {
+    pub(crate) store: Arc<SqliteStore>,
+    pub(crate) app: Arc<App>,
     provider: Arc<Scripted>,
     stop: CancellationToken,
     _directory: TempDir,
 }
 
-fn start() -> Timestamp {
+pub(crate) fn start() -> Timestamp {
     at("2026-01-05T12:00:00Z")
 }
 
@@ -125,7 +130,7 @@ fn app() -> (TempDir, Arc<SqliteStore>, Arc<App>) {
 }
 
 /// Feeds a ledger that knows some slots, with what `script` says.
-fn feed(
+pub(crate) fn feed(
     known: &[Slot],
     forecast: Result<f64, ProviderError>,
     script: impl Fn(Timestamp) -> Result<f64, ProviderError> + Send + Sync + 'static,
@@ -177,11 +182,11 @@ impl Fed {
     }
 }
 
-fn down() -> ProviderError {
+pub(crate) fn down() -> ProviderError {
     ProviderError::Unreachable("nobody is there".to_owned())
 }
 
-fn minutes(minutes: u64) -> Duration {
+pub(crate) fn minutes(minutes: u64) -> Duration {
     Duration::from_secs(minutes * 60)
 }
 

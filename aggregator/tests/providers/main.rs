@@ -9,6 +9,7 @@ mod fake;
 mod feed;
 mod file;
 mod neso;
+mod outage;
 mod rte;
 mod serving;
 mod subject;
