@@ -2,6 +2,7 @@
 //! grids of cloud regions.
 
 pub mod csv;
+pub mod errors;
 mod grid;
 pub mod regions;
 mod signal;
@@ -15,7 +16,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-pub use grid::{Grid, Grids};
+pub use grid::{Grid, Grids, Spreads};
 pub use signal::{Signal, UnknownSignal};
 pub use timeline::timeline;
 pub use yearly::{YearlyIntensity, citation, yearly, yearly_all, yearly_nearest};

@@ -8,7 +8,10 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::intensity::{Grid, Grids, Signal, Slot, normalized_zone, timeline, yearly_nearest};
+use crate::intensity::errors::LOOK_BACK;
+use crate::intensity::{
+    Grid, Grids, Signal, Slot, Spreads, normalized_zone, timeline, yearly_nearest,
+};
 use crate::report::{self, EmbodiedPolicy, FunctionalUnit, IdlePolicy, Report};
 use crate::scope2::{SiteHour, site_hours};
 use crate::site::Site;
@@ -192,9 +195,28 @@ impl Ledger {
                 let known = |time: &Timestamp| as_of.is_none_or(|as_of| *time <= as_of);
                 let revisions = revisions.into_iter().filter(known).collect();
                 let grid = Grid::new(slots, &zone, from, to).with_revisions(revisions);
-                Ok((zone, grid))
+                let spreads = self.spreads(&grid, &zone, from, to, as_of)?;
+                Ok((zone, grid.with_spreads(spreads)))
             })
             .collect()
+    }
+
+    /// How far figures that are not settled were off before a time, for the signals that have some in it.
+    fn spreads(
+        &self,
+        grid: &Grid,
+        zone: &str,
+        from: Timestamp,
+        to: Timestamp,
+        as_of: Option<Timestamp>,
+    ) -> Result<Spreads, StoreError> {
+        // Where nothing but the yearly table is known there is nothing to hold it against.
+        if grid.is_settled() || !self.store.has_slots(zone)? {
+            return Ok(Spreads::new());
+        }
+        let past = from.checked_sub(LOOK_BACK).unwrap_or(Timestamp::MIN);
+        let slots = self.store.slots(zone, past, to, as_of)?;
+        Ok(grid.spreads_of(&slots))
     }
 
     /// All nodes.

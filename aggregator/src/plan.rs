@@ -4,7 +4,6 @@
 //! Pure: timelines come in as values. What is known of a grid is the ledger's to look up.
 
 mod curve;
-mod errors;
 mod notes;
 mod score;
 #[cfg(test)]
@@ -16,11 +15,11 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::carbon::grams;
+use crate::intensity::errors::ForecastErrors;
 use crate::intensity::{Signal, Slot};
 use curve::{Curve, Mean};
 use notes::notes;
 
-pub use errors::{ForecastErrors, LOOK_BACK, forecast_errors};
 pub use score::{NoScore, Score, Scored, score};
 pub use window::WindowStep;
 

@@ -5,7 +5,8 @@ use std::fmt::Write;
 use super::escape::terminal;
 use super::grid::{Align, table};
 use super::units::{duration, figure, mass, percent, short_time, signed, time};
-use crate::plan::{ForecastErrors, Plan, WindowStep};
+use crate::intensity::errors::ForecastErrors;
+use crate::plan::{Plan, WindowStep};
 
 /// Columns of the longest bar of the chart.
 const BAR: f64 = 40.0;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
+use super::errors::{estimate_errors, forecast_errors, year_errors};
 use super::{IntensityBasis, Signal, Slot, timeline};
 
 /// Grids by intensity zone.
@@ -14,8 +15,11 @@ pub type Grids = BTreeMap<String, Grid>;
 pub struct Grid {
     by_signal: BTreeMap<Signal, Vec<Slot>>,
     revisions: BTreeSet<Timestamp>,
-    spreads: BTreeMap<(Signal, IntensityBasis), (f64, f64)>,
+    spreads: Spreads,
 }
+
+/// How far figures have been off, as factors from the least to the most.
+pub type Spreads = BTreeMap<(Signal, IntensityBasis), (f64, f64)>;
 
 impl Grid {
     /// From all slots of a zone that touch a time; see [`timeline`].
@@ -40,9 +44,38 @@ impl Grid {
         Self { revisions, ..self }
     }
 
-    /// With how far figures of a basis have been off, as factors from the least to the most.
+    /// Whether all that is known was measured.
     #[must_use]
-    pub fn with_spreads(self, spreads: BTreeMap<(Signal, IntensityBasis), (f64, f64)>) -> Self {
+    pub fn is_settled(&self) -> bool {
+        let mut slots = self.by_signal.values().flatten();
+        slots.all(|slot| slot.basis == IntensityBasis::Measured)
+    }
+
+    /// How far figures of the kinds that it has have been off, by the slots of a time before.
+    #[must_use]
+    pub fn spreads_of(&self, past: &[Slot]) -> Spreads {
+        let mut spreads = Spreads::new();
+        for slot in self.by_signal.values().flatten() {
+            let (signal, basis) = (slot.kind, slot.basis);
+            if spreads.contains_key(&(signal, basis)) {
+                continue;
+            }
+            let errors = match basis {
+                IntensityBasis::Measured => None,
+                IntensityBasis::Estimated => estimate_errors(past, signal),
+                IntensityBasis::Forecast => forecast_errors(past, signal),
+                IntensityBasis::Annual => year_errors(past, signal, slot.g_per_kwh),
+            };
+            if let Some(errors) = errors {
+                spreads.insert((signal, basis), (errors.low_ratio, errors.high_ratio));
+            }
+        }
+        spreads
+    }
+
+    /// With how far figures of a basis have been off.
+    #[must_use]
+    pub fn with_spreads(self, spreads: Spreads) -> Self {
         Self { spreads, ..self }
     }
 

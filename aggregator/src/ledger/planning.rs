@@ -3,8 +3,9 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Ledger, LedgerError, ReportQuery};
+use crate::intensity::errors::{LOOK_BACK, forecast_errors};
 use crate::intensity::{Signal, Slot, normalized_zone, timeline};
-use crate::plan::{self, LOOK_BACK, NoPlan, NoScore, Plan, Score, Usage, Work};
+use crate::plan::{self, NoPlan, NoScore, Plan, Score, Usage, Work};
 use crate::report::Report;
 use crate::site::Site;
 use crate::store::StoreError;
@@ -107,7 +108,7 @@ impl Ledger {
             return Err(LedgerError::UnknownIntensityZone(zone));
         }
         let past = self.store.slots(&work.intensity_zone, past, now, as_of)?;
-        let errors = plan::forecast_errors(&past, work.signal);
+        let errors = forecast_errors(&past, work.signal);
         plan::plan(work, now, &timeline, errors).map_err(of_plan)
     }
 

@@ -4,6 +4,7 @@ mod properties;
 
 use super::*;
 use crate::intensity::IntensityBasis;
+use crate::intensity::errors::forecast_errors;
 use IntensityBasis::{Annual, Estimated, Forecast, Measured};
 
 /// An hour on a winter's day; the hours of the tests count from it.
