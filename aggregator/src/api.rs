@@ -5,6 +5,7 @@
     reason = "the code that utoipa::path makes names its types in full"
 )]
 
+pub mod budgets;
 pub(crate) mod health;
 pub mod intensity;
 pub(crate) mod nodes;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::access::Access;
+use crate::amounts::Amounts;
 use crate::config::ServeConfig;
 use crate::error::ApiError;
 use crate::ledger::Ledger;
@@ -36,6 +37,8 @@ pub struct App {
     pub metrics: Arc<Metrics>,
     /// Who may do what.
     pub access: Access,
+    /// What runs used, for budgets.
+    pub amounts: Amounts,
     /// Where the ledger is.
     pub data_dir: PathBuf,
     ingest_kib: Arc<Semaphore>,
@@ -54,6 +57,7 @@ impl App {
             store,
             sites: config.sites.clone(),
             metrics: Arc::new(Metrics::new(config.run_metrics_ttl, config.sites.sites())),
+            amounts: Amounts::default(),
             data_dir: config.data_dir.clone(),
             ingest_kib: Arc::new(Semaphore::new(INGEST_KIB)),
             ingest_permits: Arc::new(Semaphore::new(ingest_permits())),

@@ -10,8 +10,8 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use tokio::runtime::Runtime;
 
 use crate::commands::{
-    compare, demo, exec, explain, import, intensity, ledger, output, plan, report, runs, serve,
-    token,
+    budget, compare, demo, exec, explain, import, intensity, ledger, output, plan, report, runs,
+    serve, token,
 };
 use crate::format::escape;
 
@@ -89,6 +89,8 @@ enum Command {
     Explain(explain::ExplainArgs),
     /// Show the carbon intensity of a grid
     Intensity(intensity::IntensityArgs),
+    /// Limit the grams or the energy of runs, and check that
+    Budget(budget::BudgetArgs),
     /// Find the start at which work draws the least carbon
     Plan(Box<plan::PlanArgs>),
     /// Bring energy or carbon intensities from a file
@@ -156,6 +158,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Compare(args) => block_on(compare::run(&args, asked)),
         Command::Explain(args) => block_on(explain::run(&args)),
         Command::Intensity(args) => block_on(intensity::run(&args, asked)),
+        Command::Budget(args) => block_on(budget::run(&args, asked)),
         Command::Plan(args) => block_on(plan::run(&args, asked)),
         Command::Import(args) => block_on(import::run(&args, asked)),
         Command::Token(args) => block_on(token::run(&args, asked)),

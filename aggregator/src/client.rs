@@ -1,5 +1,7 @@
 //! The client of a server's API.
 
+mod planning;
+
 use std::path::Path;
 use std::time::Duration;
 
@@ -15,9 +17,8 @@ use crate::access::SecretFile;
 use crate::api::tokens::{MadeToken, NewToken};
 use crate::cli::{LedgerArgs, Usage};
 use crate::crypto;
-use crate::intensity::{Signal, Slot};
-use crate::ledger::{IntensityQuery, PlanQuery, ReportQuery};
-use crate::plan::{Plan, Score};
+use crate::intensity::Slot;
+use crate::ledger::{IntensityQuery, ReportQuery};
 use crate::report::Report;
 use crate::store::{RunFilter, RunSummary, Written};
 use crate::token::TokenRecord;
@@ -146,47 +147,6 @@ impl Client {
             ("as_of", as_of.as_deref()),
         ];
         self.get(&["api", "v1", "intensity"], &query).await
-    }
-
-    /// The greenest start of some work.
-    ///
-    /// # Errors
-    /// Where the server cannot be reached or there is none.
-    pub async fn plan(&self, query: &PlanQuery) -> anyhow::Result<Plan> {
-        self.ask_plan(&["api", "v1", "plan"], query).await
-    }
-
-    /// What came of a plan.
-    ///
-    /// # Errors
-    /// Where the server cannot be reached, or the window is not over or not settled.
-    pub async fn plan_score(&self, query: &PlanQuery) -> anyhow::Result<Score> {
-        self.ask_plan(&["api", "v1", "plan", "score"], query).await
-    }
-
-    async fn ask_plan<T: DeserializeOwned>(
-        &self,
-        path: &[&str],
-        query: &PlanQuery,
-    ) -> anyhow::Result<T> {
-        let duration_s = query.duration.map(|length| length.as_secs().to_string());
-        let within_s = query.within.as_secs().to_string();
-        let watts = query.watts.map(|watts| watts.to_string());
-        let at = query.at.map(|at| at.to_string());
-        let like = query.like.as_ref();
-        let query = [
-            ("intensity_zone", query.intensity_zone.as_deref()),
-            ("site", query.site.as_deref()),
-            ("signal", query.signal.map(Signal::as_str)),
-            ("duration_s", duration_s.as_deref()),
-            ("within_s", Some(within_s.as_str())),
-            ("watts", watts.as_deref()),
-            ("run", like.map(|like| like.run.as_str())),
-            ("workflow", like.and_then(|like| like.workflow.as_deref())),
-            ("cluster", like.and_then(|like| like.cluster.as_deref())),
-            ("at", at.as_deref()),
-        ];
-        self.get(path, &query).await
     }
 
     /// Adds intensity slots; returns how many were new or changed.

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::ledger::{LedgerError, PlanError};
+use crate::ledger::{BudgetError, LedgerError, PlanError};
 use crate::plan::NoPlan;
 use crate::store::StoreError;
 
@@ -104,9 +104,18 @@ impl From<LedgerError> for ApiError {
             }
             LedgerError::Ambiguous { .. } => StatusCode::CONFLICT,
             LedgerError::Plan(ref error) => plan_status(error),
+            LedgerError::Budget(ref error) => budget_status(error),
             LedgerError::Store(error) => return error.into(),
         };
         Self::new(status, error.to_string())
+    }
+}
+
+fn budget_status(error: &BudgetError) -> StatusCode {
+    match error {
+        BudgetError::Invalid(_) => StatusCode::BAD_REQUEST,
+        BudgetError::NoSuchBudget(_) => StatusCode::NOT_FOUND,
+        BudgetError::NotForRun { .. } | BudgetError::TooMany => StatusCode::CONFLICT,
     }
 }
 

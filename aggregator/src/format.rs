@@ -3,6 +3,7 @@
 //! Pure: takes values, returns text. Labels come from clusters and files and are not trusted: each format
 //! escapes what would break it or the terminal.
 
+pub mod budgets;
 pub mod comparison;
 pub mod escape;
 pub(crate) mod explain;

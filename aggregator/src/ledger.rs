@@ -1,6 +1,7 @@
 //! What is asked of the ledger. The API, the page and the command line all ask here, so that one question
 //! has one answer.
 
+mod budgets;
 mod planning;
 
 use std::collections::BTreeSet;
@@ -16,10 +17,11 @@ use crate::report::{self, EmbodiedPolicy, FunctionalUnit, IdlePolicy, Report};
 use crate::scope2::{SiteHour, site_hours};
 use crate::site::Site;
 use crate::store::{
-    NodeSummary, RunFilter, RunKey, RunLedger, RunSummary, SeriesBy, SeriesPoint, Store, StoreError,
+    NodeSummary, RunFilter, RunLedger, RunSummary, SeriesBy, SeriesPoint, Store, StoreError,
 };
 
-pub use planning::{LikeRun, PlanError, PlanQuery};
+pub use budgets::{BudgetError, BudgetQuery, Meter};
+pub use planning::{PlanError, PlanQuery};
 
 /// Why a question has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +45,9 @@ pub enum LedgerError {
     /// There is no plan, or no score of one.
     #[error(transparent)]
     Plan(#[from] PlanError),
+    /// A budget is not set, or there is none.
+    #[error(transparent)]
+    Budget(#[from] BudgetError),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -67,6 +72,30 @@ pub struct ReportQuery {
     pub course: bool,
     /// With the intensities and the sites' settings that were known at this time; `None`: now.
     pub as_of: Option<Timestamp>,
+}
+
+/// A run by its id.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RunById {
+    /// Its id.
+    pub run: String,
+    /// Its workflow, where the id alone does not tell.
+    pub workflow: Option<String>,
+    /// Its cluster, where the id alone does not tell.
+    pub cluster: Option<String>,
+}
+
+impl RunById {
+    /// The question for its report.
+    #[must_use]
+    pub fn query(&self) -> ReportQuery {
+        ReportQuery {
+            run: self.run.clone(),
+            workflow: self.workflow.clone(),
+            cluster: self.cluster.clone(),
+            ..ReportQuery::default()
+        }
+    }
 }
 
 /// Which intensity is asked for.
@@ -110,7 +139,7 @@ impl Ledger {
     /// # Errors
     /// Where there is no such run, or more than one.
     pub fn report(&self, query: &ReportQuery) -> Result<Report, LedgerError> {
-        let key = self.find_run(query)?;
+        let key = self.find_run(query)?.key;
         let ledger = self.store.run_ledger(&key)?;
         let ledger = ledger.ok_or_else(|| LedgerError::NoSuchRun(query.run.clone()))?;
         let sites = self.store.sites(query.as_of)?;
@@ -118,7 +147,7 @@ impl Ledger {
         Ok(report::build(&ledger, query, &sites, &grids))
     }
 
-    fn find_run(&self, query: &ReportQuery) -> Result<RunKey, LedgerError> {
+    fn find_run(&self, query: &ReportQuery) -> Result<RunSummary, LedgerError> {
         let mut runs = self.store.runs(&RunFilter {
             run: Some(query.run.clone()),
             workflow: query.workflow.clone(),
@@ -127,7 +156,7 @@ impl Ledger {
         })?;
         match runs.len() {
             0 => Err(LedgerError::NoSuchRun(query.run.clone())),
-            1 => Ok(runs.remove(0).key),
+            1 => Ok(runs.remove(0)),
             _ => Err(LedgerError::Ambiguous {
                 run: query.run.clone(),
                 places: places(&runs),

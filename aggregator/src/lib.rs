@@ -3,8 +3,10 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod access;
+pub mod amounts;
 pub mod api;
 pub mod app;
+pub mod budget;
 pub mod carbon;
 pub mod cli;
 pub mod client;

@@ -5,6 +5,7 @@
 mod book;
 mod booking;
 mod books;
+mod budgets;
 mod family;
 mod process;
 mod providers;
@@ -20,11 +21,13 @@ use prometheus::{
     TextEncoder,
 };
 
+use crate::budget::BudgetState;
 use crate::intensity::Slot;
 use crate::provider::ProviderError;
 use crate::site::Site;
 use crate::store::Figures;
 use books::Books;
+use budgets::Budgets;
 use process::Process;
 use providers::Providers;
 use store_figures::StoreFigures;
@@ -72,6 +75,7 @@ pub struct Metrics {
     denied: IntCounterVec,
     store_bytes: IntGauge,
     store: StoreFigures,
+    budgets: Budgets,
     too_large: IntCounterVec,
     providers: Providers,
 }
@@ -95,6 +99,7 @@ impl Metrics {
             denied: add(&registry, denied()),
             store_bytes: add(&registry, store_bytes()),
             store: add(&registry, StoreFigures::new()),
+            budgets: add(&registry, Budgets::new()),
             too_large: add(&registry, cut_answers()),
             providers: Providers::new(&registry),
             registry,
@@ -155,6 +160,11 @@ impl Metrics {
     /// Shows what the ledger holds and lacks.
     pub fn show_figures(&self, figures: Figures) {
         self.store.show(figures);
+    }
+
+    /// Shows how budgets stand, in place of what was shown before.
+    pub fn show_budgets(&self, states: Vec<BudgetState>) {
+        self.budgets.show(states);
     }
 
     /// Counts an answer that was cut or refused because it would have been too large.

@@ -3,7 +3,7 @@
 use axum::Json;
 use utoipa::OpenApi;
 
-use crate::api::{health, intensity, nodes, plan, runs, series, stages, tokens};
+use crate::api::{budgets, health, intensity, nodes, plan, runs, series, stages, tokens};
 use crate::ingest;
 
 /// All of it; a route that is missing here is found by the tests.
@@ -22,6 +22,10 @@ use crate::ingest;
         series::list,
         intensity::list,
         intensity::add,
+        budgets::list,
+        budgets::states,
+        budgets::set,
+        budgets::remove,
         plan::greenest,
         plan::score,
         tokens::list,

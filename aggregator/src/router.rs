@@ -8,11 +8,11 @@ use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::{Method, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::Response;
-use axum::routing::{delete, get, post};
+use axum::routing::{delete, get, post, put};
 use wire::limits::MAX_BATCH_BYTES;
 
 use crate::access::{Guarded, authorize};
-use crate::api::{health, intensity, nodes, plan, runs, series, stages, tokens};
+use crate::api::{budgets, health, intensity, nodes, plan, runs, series, stages, tokens};
 use crate::app::App;
 use crate::error::ApiError;
 use crate::token::Need;
@@ -44,6 +44,8 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/api/v1/nodes", get(nodes::list))
         .route("/api/v1/series", get(series::list))
         .route("/api/v1/intensity", get(intensity::list))
+        .route("/api/v1/budgets", get(budgets::list))
+        .route("/api/v1/budget-states", get(budgets::states))
         .route("/api/v1/plan", get(plan::greenest))
         .route("/api/v1/plan/score", get(plan::score))
         .route("/api/v1/openapi.json", get(openapi::document))
@@ -51,6 +53,10 @@ pub fn router(app: Arc<App>) -> Router {
         .route_layer(for_whom(Need::Read));
     let admins = Router::new()
         .route("/api/v1/intensity", post(intensity::add))
+        .route(
+            "/api/v1/budgets/{name}",
+            put(budgets::set).delete(budgets::remove),
+        )
         .route("/api/v1/tokens", get(tokens::list).post(tokens::create))
         .route("/api/v1/tokens/{id}", delete(tokens::revoke))
         .route_layer(for_whom(Need::Admin));
@@ -86,6 +92,7 @@ async fn observe(State(app): State<Arc<App>>, request: Request, next: Next) -> R
     let method = match *request.method() {
         Method::GET => "GET",
         Method::POST => "POST",
+        Method::PUT => "PUT",
         Method::DELETE => "DELETE",
         _ => "other",
     };

@@ -1,6 +1,7 @@
 //! A server's life: check, lock, open, bind, serve, drain.
 
 mod accept;
+mod budgets;
 pub mod tls;
 
 use std::fs::File;
@@ -29,6 +30,8 @@ use crate::serve::accept::{Acceptor, accept};
 use crate::serve::tls::{Tls, TlsError};
 use crate::site::Site;
 use crate::store::{Retention, SqliteStore, Store, StoreError, Tidied};
+
+pub use budgets::show as show_budgets;
 
 /// How long requests under way may take once the server was told to stop.
 const GRACE: Duration = Duration::from_secs(10);
@@ -140,6 +143,7 @@ impl Server {
         let _lock = self.lock;
         let tasks = TaskTracker::new();
         tasks.spawn(refresh(Arc::clone(&self.app), stop.clone()));
+        tasks.spawn(budgets::watch(Arc::clone(&self.app), stop.clone()));
         tasks.spawn(keep_guard(
             Arc::clone(&self.app),
             self.tls.clone(),

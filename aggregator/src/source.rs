@@ -7,10 +7,11 @@ use jiff::Timestamp;
 use wire::v1::Batch;
 
 use crate::api::tokens::{self, MadeToken, NewToken};
+use crate::budget::{Budget, BudgetState};
 use crate::cli::LedgerArgs;
 use crate::client::Client;
 use crate::intensity::Slot;
-use crate::ledger::{IntensityQuery, Ledger, PlanQuery, ReportQuery};
+use crate::ledger::{BudgetQuery, IntensityQuery, Ledger, PlanQuery, ReportQuery};
 use crate::plan::{Plan, Score};
 use crate::report::Report;
 use crate::store::{ReceivedBatch, RunFilter, RunSummary, SqliteStore, Store, StoreError, Written};
@@ -107,6 +108,54 @@ impl Source {
             Self::Server(client) => client.plan_score(query).await,
             Self::Store(store) => {
                 Ok(Ledger::new(store.clone()).plan_score(query, Timestamp::now())?)
+            }
+        }
+    }
+
+    /// Sets a budget, in place of one of the same name.
+    ///
+    /// # Errors
+    /// Where the ledger does not take it.
+    pub async fn put_budget(&self, budget: &Budget) -> anyhow::Result<()> {
+        match self {
+            Self::Server(client) => client.put_budget(budget).await,
+            Self::Store(store) => Ok(Ledger::new(store.clone()).put_budget(budget)?),
+        }
+    }
+
+    /// Removes a budget.
+    ///
+    /// # Errors
+    /// Where there is none of this name, or the ledger cannot be written.
+    pub async fn remove_budget(&self, name: &str) -> anyhow::Result<()> {
+        match self {
+            Self::Server(client) => client.remove_budget(name).await,
+            Self::Store(store) => Ok(Ledger::new(store.clone()).remove_budget(name)?),
+        }
+    }
+
+    /// All budgets.
+    ///
+    /// # Errors
+    /// Where the ledger cannot be asked.
+    pub async fn budgets(&self) -> anyhow::Result<Vec<Budget>> {
+        match self {
+            Self::Server(client) => client.budgets().await,
+            Self::Store(store) => Ok(Ledger::new(store.clone()).budgets()?),
+        }
+    }
+
+    /// How budgets stand.
+    ///
+    /// # Errors
+    /// Where there is no such budget or run, or the ledger cannot be asked.
+    pub async fn budget_states(&self, query: &BudgetQuery) -> anyhow::Result<Vec<BudgetState>> {
+        match self {
+            Self::Server(client) => client.budget_states(query).await,
+            Self::Store(store) => {
+                let ledger = Ledger::new(store.clone());
+                let meter = |run: &RunSummary, period| ledger.amount(&run.key, period);
+                Ok(ledger.budget_states(query, Timestamp::now(), &meter)?)
             }
         }
     }

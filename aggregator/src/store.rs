@@ -14,13 +14,14 @@ use std::sync::{Arc, mpsc};
 
 use jiff::Timestamp;
 
+use crate::budget::Budget;
 use crate::intensity::Slot;
 use crate::site::Site;
 use crate::token::TokenRecord;
 
 pub use answers::{
     NodeKey, NodeSummary, RunFilter, RunKey, RunSummary, SeriesBy, SeriesPoint, SiteEnergy,
-    StageSummary, ZoneTotals,
+    SlotChanges, StageSummary, ZoneTotals,
 };
 pub use cell::{Cell, RunLedger, Share, WorkloadLabels};
 pub use error::StoreError;
@@ -192,6 +193,30 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// Where the store fails.
     fn has_slots(&self, intensity_zone: &str) -> Result<bool, StoreError>;
+
+    /// The times of which slots were new or changed since one change, by its number; 0 for all.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    fn slot_changes(&self, after: i64) -> Result<SlotChanges, StoreError>;
+
+    /// Keeps a budget, in place of one of the same name.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    fn put_budget(&self, budget: &Budget) -> Result<(), StoreError>;
+
+    /// Ends a budget; false where there is none of this name.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    fn remove_budget(&self, name: &str) -> Result<bool, StoreError>;
+
+    /// All budgets, by name.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    fn budgets(&self) -> Result<Vec<Budget>, StoreError>;
 
     /// Keeps a new token; its id must be new.
     ///

@@ -12,7 +12,7 @@ use super::Asked;
 use crate::app::App;
 use crate::error::{ApiError, ErrorBody};
 use crate::intensity::Signal;
-use crate::ledger::{LikeRun, PlanQuery};
+use crate::ledger::{PlanQuery, RunById};
 use crate::plan::{Plan, Score};
 
 /// What is to be planned.
@@ -54,7 +54,7 @@ impl From<PlanParameters> for PlanQuery {
             duration: asked.duration_s.map(SignedDuration::from_secs),
             within: SignedDuration::from_secs(asked.within_s),
             watts: asked.watts,
-            like: asked.run.map(|run| LikeRun {
+            like: asked.run.map(|run| RunById {
                 run,
                 workflow,
                 cluster,

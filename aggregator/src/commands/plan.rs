@@ -11,7 +11,7 @@ use super::when::{When, length};
 use crate::cli::{LedgerArgs, Usage};
 use crate::format;
 use crate::intensity::Signal;
-use crate::ledger::{LikeRun, PlanQuery};
+use crate::ledger::{PlanQuery, RunById};
 use crate::source::Source;
 
 /// What to plan.
@@ -91,7 +91,7 @@ impl WorkArgs {
             duration: self.duration,
             within: self.within,
             watts: self.watts,
-            like: self.like.as_ref().map(|run| LikeRun {
+            like: self.like.as_ref().map(|run| RunById {
                 run: run.clone(),
                 workflow: self.workflow.clone(),
                 cluster: self.cluster.clone(),

@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Ledger, LedgerError, ReportQuery};
+use super::{Ledger, LedgerError, RunById};
 use crate::intensity::errors::{LOOK_BACK, forecast_errors};
 use crate::intensity::{Signal, Slot, normalized_zone, timeline};
 use crate::plan::{self, NoPlan, NoScore, Plan, Score, Usage, Work};
@@ -26,20 +26,9 @@ pub struct PlanQuery {
     /// Mean power on the IT side.
     pub watts: Option<f64>,
     /// A run that says how long the work takes, at what power, and where, as far as nobody else does.
-    pub like: Option<LikeRun>,
+    pub like: Option<RunById>,
     /// When the plan was made, by what was known then; now unless told otherwise.
     pub at: Option<Timestamp>,
-}
-
-/// A run that some work is like.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LikeRun {
-    /// Its id.
-    pub run: String,
-    /// Its workflow, where the id alone does not tell.
-    pub workflow: Option<String>,
-    /// Its cluster, where the id alone does not tell.
-    pub cluster: Option<String>,
 }
 
 /// Why there is no plan, or no score of one.
@@ -126,7 +115,7 @@ impl Ledger {
 
     /// The question in full: what it does not say is the site's, or else the run's that it names.
     fn work(&self, query: &PlanQuery, now: Timestamp) -> Result<Work, LedgerError> {
-        let like = query.like.as_ref().map(|like| self.report_like(like));
+        let like = query.like.as_ref().map(|run| self.report(&run.query()));
         let like = like.transpose()?;
         let site = self.site_of(query, like.as_ref())?;
         let (intensity_zone, signal) = grid(query, site.as_ref())?;
@@ -173,15 +162,6 @@ impl Ledger {
         Ok(Some(
             site.ok_or_else(|| PlanError::UnknownSite(name.clone()))?,
         ))
-    }
-
-    fn report_like(&self, like: &LikeRun) -> Result<Report, LedgerError> {
-        self.report(&ReportQuery {
-            run: like.run.clone(),
-            workflow: like.workflow.clone(),
-            cluster: like.cluster.clone(),
-            ..ReportQuery::default()
-        })
     }
 }
 

@@ -157,3 +157,12 @@ pub struct SiteEnergy {
     /// Known time over elapsed time of these zones, 0 to 1.
     pub coverage_ratio: f64,
 }
+
+/// Which times had their intensities changed since one change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SlotChanges {
+    /// Number of the last change; that which was asked for where there was none since.
+    pub last: i64,
+    /// From and to of each; `None` where it was so long ago that not all are known any more.
+    pub times: Option<Vec<(Timestamp, Timestamp)>>,
+}

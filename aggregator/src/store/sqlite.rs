@@ -2,6 +2,7 @@
 //! that neither waits for the other.
 
 mod backup;
+mod budgets;
 mod check;
 mod dictionary;
 mod loss;
@@ -11,6 +12,7 @@ mod read;
 mod retention;
 mod row;
 mod sites;
+mod slot_changes;
 mod slots;
 mod stream;
 mod sums;
@@ -27,8 +29,10 @@ use rusqlite::Connection;
 
 use super::{
     Answer, CheckReport, Figures, NodeSummary, Prepared, Retention, RunFilter, RunKey, RunLedger,
-    RunSummary, SeriesBy, SeriesPoint, SiteEnergy, StageSummary, Store, StoreError, Tidied,
+    RunSummary, SeriesBy, SeriesPoint, SiteEnergy, SlotChanges, StageSummary, Store, StoreError,
+    Tidied,
 };
+use crate::budget::Budget;
 use crate::intensity::Slot;
 use crate::site::Site;
 use crate::token::TokenRecord;
@@ -240,6 +244,26 @@ impl Store for SqliteStore {
 
     fn has_slots(&self, intensity_zone: &str) -> Result<bool, StoreError> {
         self.read(|connection| slots::has_slots(connection, intensity_zone))
+    }
+
+    fn slot_changes(&self, after: i64) -> Result<SlotChanges, StoreError> {
+        self.read(|connection| slot_changes::after(connection, after))
+    }
+
+    fn put_budget(&self, budget: &Budget) -> Result<(), StoreError> {
+        let budget = budget.clone();
+        self.writer()?
+            .run(move |writer| Ok(budgets::put(writer.connection(), &budget)?))
+    }
+
+    fn remove_budget(&self, name: &str) -> Result<bool, StoreError> {
+        let name = name.to_owned();
+        self.writer()?
+            .run(move |writer| Ok(budgets::remove(writer.connection(), &name)?))
+    }
+
+    fn budgets(&self) -> Result<Vec<Budget>, StoreError> {
+        self.read(budgets::all)
     }
 
     fn put_token(&self, token: &TokenRecord) -> Result<(), StoreError> {

@@ -16,6 +16,11 @@ fn every_command_says_what_it_does() {
         "exec",
         "explain",
         "intensity",
+        "budget",
+        "budget set",
+        "budget list",
+        "budget remove",
+        "budget check",
         "plan",
         "plan score",
         "import",
@@ -41,7 +46,7 @@ fn every_command_says_what_it_does() {
 
 #[test]
 fn a_parent_without_a_command_prints_its_help() {
-    for parent in [&[][..], &["import"], &["ledger"], &["token"]] {
+    for parent in [&[][..], &["budget"], &["import"], &["ledger"], &["token"]] {
         run(parent).assert_usage("Commands:");
     }
 }

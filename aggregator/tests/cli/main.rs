@@ -5,7 +5,9 @@
 #[path = "../server/batches.rs"]
 #[allow(dead_code, reason = "the server's tests use the rest")]
 mod batches;
+mod budget;
 mod carbon;
+mod ci;
 mod crash;
 mod exec;
 mod help;

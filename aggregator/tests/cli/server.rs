@@ -351,6 +351,16 @@ fn each_question_has_its_address() {
         "GET /api/v1/plan?intensity_zone=FR&duration_s=5400&within_s=86400&watts=250.5",
     );
     check(
+        &["budget", "check", "a b", "--run", "r1", "--workflow", "w"],
+        "GET /api/v1/budget-states?name=a+b&run=r1&workflow=w",
+    );
+    check(
+        &["budget", "set", "a/b", "--run", "r1", "--grams", "5"],
+        "PUT /api/v1/budgets/a%2Fb",
+    );
+    check(&["budget", "list"], "GET /api/v1/budgets");
+    check(&["budget", "remove", "x"], "DELETE /api/v1/budgets/x");
+    check(
         &[
             "plan",
             "score",

@@ -6,6 +6,7 @@
 mod access;
 mod backup;
 mod batches;
+mod budgets;
 mod commands;
 mod conformance;
 mod http;

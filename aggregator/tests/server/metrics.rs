@@ -13,6 +13,12 @@ async fn promtool_has_nothing_to_say() {
     assert_eq!(server.send_batch(&batch("n1", 1, "r1")).await.status(), 200);
     server.text("/api/v1/runs").await;
     let metrics = server.text("/metrics").await;
+    assert_promtool_is_silent(&metrics);
+    server.stop().await;
+}
+
+/// Promtool finds no fault with metrics in the text format.
+pub(crate) fn assert_promtool_is_silent(metrics: &str) {
     let mut promtool = Command::new("promtool")
         .args(["check", "metrics"])
         .stdin(Stdio::piped())
@@ -27,7 +33,6 @@ async fn promtool_has_nothing_to_say() {
     let said = [output.stdout, output.stderr].concat();
     assert_eq!(String::from_utf8_lossy(&said), "");
     assert!(output.status.success());
-    server.stop().await;
 }
 
 #[tokio::test]

@@ -85,7 +85,7 @@ fn a_newer_ledger_is_refused_and_stays_as_it_is() {
                 refused,
                 StoreError::Newer {
                     found: 99,
-                    known: 6,
+                    known: 7,
                     ..
                 }
             ),

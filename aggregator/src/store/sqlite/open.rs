@@ -10,13 +10,14 @@ use rusqlite_migration::{M, Migrations};
 use crate::store::StoreError;
 
 /// Every change of the schema, in order; its number is its place, from 1.
-const SCHEMA: [&str; 6] = [
+const SCHEMA: [&str; 7] = [
     include_str!("migrations/0001_ledger.sql"),
     include_str!("migrations/0002_once_only.sql"),
     include_str!("migrations/0003_tokens.sql"),
     include_str!("migrations/0004_model_range.sql"),
     include_str!("migrations/0005_names.sql"),
     include_str!("migrations/0006_revisions.sql"),
+    include_str!("migrations/0007_budgets.sql"),
 ];
 /// `application_id` of a ledger, as the first migration sets it.
 const APPLICATION_ID: i64 = 1_213_746_508;

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 
 use super::row::time;
+use super::slot_changes;
 use crate::intensity::{Signal, Slot};
 
 pub(super) fn put_slots(
@@ -15,7 +16,7 @@ pub(super) fn put_slots(
 ) -> rusqlite::Result<usize> {
     // Deferred, it would read first, and fail at once where another process writes in between.
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let mut changed = 0;
+    let mut changed = Vec::new();
     for slot in last_of_each_key(slots) {
         let newest = newest_revision(&transaction, slot)?;
         let known = newest
@@ -24,11 +25,12 @@ pub(super) fn put_slots(
         if !known {
             let revision = Revision::after(newest.as_ref(), now);
             insert(&transaction, slot, revision)?;
-            changed += 1;
+            changed.push(slot);
         }
     }
+    slot_changes::note(&transaction, &changed)?;
     transaction.commit()?;
-    Ok(changed)
+    Ok(changed.len())
 }
 
 /// Of slots with the same key the last one stays, so that one call makes one revision of it.
