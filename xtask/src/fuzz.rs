@@ -16,7 +16,7 @@ use crate::workspace;
 use self::run::Target;
 
 /// How long each target runs in `cargo xtask test`.
-pub(crate) const SHORT: Duration = Duration::from_secs(60);
+pub(crate) const SHORT: Duration = Duration::from_secs(20);
 /// How long with `--long`.
 pub(crate) const LONG: Duration = Duration::from_secs(600);
 

@@ -39,10 +39,15 @@
 {{- if and .Values.aggregator.intensity.secretKey (not .Values.aggregator.intensity.existingSecret) }}
 {{- fail "aggregator.intensity.secretKey is set and aggregator.intensity.existingSecret is empty: name the secret" }}
 {{- end }}
-{{- $provider := .Values.aggregator.config.intensity | default "static" }}
-{{- $isAsked := not (or (eq $provider "static") (hasPrefix "file:" $provider)) }}
-{{- if and .Values.aggregator.enabled $isAsked .Values.networkPolicy.enabled (not .Values.networkPolicy.aggregatorEgress) }}
-{{- fail (printf "aggregator.config.intensity is %s and networkPolicy.aggregatorEgress is empty: let the aggregator reach it, and DNS" $provider) }}
+{{- $providers := list (.Values.aggregator.config.intensity | default "static") }}
+{{- range .Values.aggregator.config.sites }}
+{{- $providers = append $providers (.intensity | default "static") }}
+{{- end }}
+{{- $isGuarded := and .Values.aggregator.enabled .Values.networkPolicy.enabled (not .Values.networkPolicy.aggregatorEgress) }}
+{{- range $provider := $providers }}
+{{- if and $isGuarded (ne $provider "static") (not (hasPrefix "file:" $provider)) }}
+{{- fail (printf "aggregator.config asks %s for intensities and networkPolicy.aggregatorEgress is empty: let the aggregator reach it, and DNS" $provider) }}
+{{- end }}
 {{- end }}
 {{- if and (eq .Values.agent.seccompProfile.type "Localhost") (not .Values.agent.seccompProfile.localhostProfile) }}
 {{- fail "agent.seccompProfile.type is 'Localhost' and agent.seccompProfile.localhostProfile is empty: name the file" }}

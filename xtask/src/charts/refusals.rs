@@ -6,7 +6,7 @@ use super::Faults;
 use super::helm::Helm;
 
 /// What is set, and what the message has.
-const REFUSALS: [(&str, &str); 36] = [
+const REFUSALS: [(&str, &str); 37] = [
     // Names that do not exist.
     ("agents.enabled=true", "agents"),
     ("clustername=x", "clustername"),
@@ -57,6 +57,10 @@ const REFUSALS: [(&str, &str); 36] = [
     ),
     (
         "aggregator.config.intensity=neso",
+        "networkPolicy.aggregatorEgress",
+    ),
+    (
+        "aggregator.config.sites[0].name=a,aggregator.config.sites[0].intensity=rte",
         "networkPolicy.aggregatorEgress",
     ),
     (
