@@ -11,6 +11,7 @@ pub mod ledger;
 pub mod output;
 pub mod plan;
 pub mod report;
+mod rewrite;
 pub mod runs;
 pub mod serve;
 pub mod token;

@@ -7,7 +7,11 @@ pub mod budgets;
 pub mod comparison;
 pub mod escape;
 pub(crate) mod explain;
+#[cfg(test)]
+mod fixture;
 pub mod grid;
+pub mod model_card;
+pub mod place;
 pub mod plan;
 pub mod plan_score;
 pub mod report_csv;

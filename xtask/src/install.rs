@@ -2,6 +2,7 @@
 
 mod archive;
 pub(crate) mod prometheus;
+pub(crate) mod python;
 pub(crate) mod wheels;
 
 use std::fs;

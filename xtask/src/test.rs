@@ -41,6 +41,8 @@ pub(crate) enum Part {
     Charts,
     /// The container images, which buildah makes and podman runs.
     Images,
+    /// Model cards as huggingface_hub reads them, which comes from PyPI.
+    Huggingface,
 }
 
 impl Part {
@@ -52,6 +54,7 @@ impl Part {
             Self::Cluster => "cluster",
             Self::Charts => "charts",
             Self::Images => "images",
+            Self::Huggingface => "huggingface",
         }
     }
 
@@ -63,6 +66,7 @@ impl Part {
             Self::Cluster => Some("kind(test) & binary(cluster)"),
             Self::Fuzz | Self::Charts => None,
             Self::Images => Some("kind(test) & binary(images)"),
+            Self::Huggingface => Some("kind(test) & test(huggingface)"),
         }
     }
 }
@@ -146,6 +150,10 @@ fn prerequisites(without: &[Part]) -> Result<()> {
     install::debian_program("setpriv", "util-linux")?;
     if !without.contains(&Part::Promtool) {
         install::prometheus::promtool().context("or leave it out with `--without promtool`")?;
+    }
+    if !without.contains(&Part::Huggingface) {
+        install::python::huggingface_hub()
+            .context("or leave it out with `--without huggingface`")?;
     }
     if !without.contains(&Part::Ebpf) && !install::is_root() {
         bail!("the eBPF tests need root: run as root, or leave them out with `--without ebpf`");

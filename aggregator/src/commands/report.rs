@@ -1,6 +1,7 @@
 //! `hxmlops report RUN`
 
 use std::num::NonZeroU64;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -8,9 +9,12 @@ use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 
 use super::output::{print, width};
+use super::rewrite::rewrite;
 use super::when::When;
-use crate::cli::LedgerArgs;
+use crate::cli::{LedgerArgs, Usage};
 use crate::format;
+use crate::format::model_card::{self, CardFacts, TrainingType};
+use crate::format::units::known_mass;
 use crate::ledger::ReportQuery;
 use crate::report::{EmbodiedPolicy, FunctionalUnit, IdlePolicy, Report};
 use crate::source::Source;
@@ -27,6 +31,8 @@ pub struct ReportArgs {
     query: QueryArgs,
     #[command(flatten)]
     unit: UnitArgs,
+    #[command(flatten)]
+    card: CardArgs,
 }
 
 /// What narrows down a run and its figures; `report` and `compare` have it in common.
@@ -60,6 +66,46 @@ struct UnitArgs {
     count: Option<NonZeroU64>,
 }
 
+/// What a model card has beside the report's figures, and where it goes.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "With --format modelcard")]
+struct CardArgs {
+    /// Put the emissions into the front matter of this README instead of printing them; the rest of it stays as it is
+    #[arg(long, value_name = "FILE")]
+    merge: Option<PathBuf>,
+    /// Kind of training that the run was
+    #[arg(long, value_enum, value_name = "KIND")]
+    training_type: Option<TrainingType>,
+    /// Hardware that it ran on, such as "2 x NVIDIA H100"
+    #[arg(long, value_name = "TEXT")]
+    hardware: Option<String>,
+}
+
+impl CardArgs {
+    /// # Errors
+    /// [`Usage`] where some are given and another form is asked for.
+    fn check(&self, format: Format) -> Result<(), Usage> {
+        let given = [
+            ("--merge", self.merge.is_some()),
+            ("--training-type", self.training_type.is_some()),
+            ("--hardware", self.hardware.is_some()),
+        ];
+        match given.iter().find(|(_, is_given)| *is_given) {
+            Some((flag, _)) if !matches!(format, Format::Modelcard) => {
+                Err(Usage(format!("{flag} goes with --format modelcard")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn facts(&self) -> CardFacts {
+        CardFacts {
+            training_type: self.training_type,
+            hardware: self.hardware.clone(),
+        }
+    }
+}
+
 impl QueryArgs {
     /// The question for one run.
     ///
@@ -90,30 +136,46 @@ enum Format {
     Csv,
     /// For a comment on a pull request
     Markdown,
+    /// Emissions in grams for the front matter of a Hugging Face model card (YAML)
+    Modelcard,
 }
 
 impl Format {
-    fn render(self, report: &Report) -> anyhow::Result<String> {
+    fn render(self, report: &Report, card: &CardArgs) -> anyhow::Result<String> {
         Ok(match self {
             Self::Table => format::report_table::report_table(report, width()),
             Self::Json => format::json(report)?,
             Self::Csv => format::report_csv::report_csv(report)?,
             Self::Markdown => format::report_markdown::report_markdown(report),
+            Self::Modelcard => model_card::model_card(report, &card.facts())?,
         })
     }
 }
 
-/// Prints a report.
+/// Prints a report, or puts it into a README.
 ///
 /// # Errors
-/// Where there is no such run or several, or the ledger cannot be asked.
+/// Where there is no such run or several, the ledger cannot be asked, or the README cannot be changed.
 pub async fn run(args: &ReportArgs, ledger: &LedgerArgs) -> anyhow::Result<ExitCode> {
+    args.card.check(args.format)?;
     let unit = args.unit.unit.clone().zip(args.unit.count);
     let query = ReportQuery {
         unit: unit.map(|(unit, count)| FunctionalUnit { unit, count }),
         ..args.query.of(&args.run)?
     };
     let report = Source::open(ledger)?.report(&query).await?;
-    print(&args.format.render(&report)?)?;
+    let text = match &args.card.merge {
+        Some(readme) => merge(readme, &report, &args.card)?,
+        None => args.format.render(&report, &args.card)?,
+    };
+    print(&text)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Puts the emissions into a README; returns what to say of it.
+fn merge(readme: &Path, report: &Report, card: &CardArgs) -> anyhow::Result<String> {
+    let entry = model_card::entry(report, &card.facts())?;
+    rewrite(readme, |text| Ok(model_card::merge(text, &entry)?))?;
+    let grams = known_mass(report.carbon_grams);
+    Ok(format!("{} states {grams} CO2e now\n", readme.display()))
 }

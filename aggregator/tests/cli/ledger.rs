@@ -52,7 +52,7 @@ impl Fixture {
         fixture
     }
 
-    fn file(&self, content: &[u8]) -> PathBuf {
+    pub(crate) fn file(&self, content: &[u8]) -> PathBuf {
         let path = self.dir.path().join("file.csv");
         fs::write(&path, content).unwrap();
         path
@@ -61,6 +61,11 @@ impl Fixture {
     pub(crate) fn import(&self, what: &str, content: &str) -> Ended {
         let file = self.file(content.as_bytes());
         self.run(&["import", what, file.to_str().unwrap()])
+    }
+
+    /// `hxmlops report r1` with these arguments.
+    pub(crate) fn report(&self, args: &[&str]) -> Ended {
+        self.run(&[&["report", "r1"], args].concat())
     }
 
     pub(crate) fn run(&self, args: &[&str]) -> Ended {

@@ -13,6 +13,7 @@ mod exec;
 mod help;
 mod ledger;
 mod ledger_check;
+mod model_card;
 mod plan;
 mod program;
 mod serve;
