@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::format::report_form::FormError;
 use crate::ledger::{BudgetError, LedgerError, PlanError};
 use crate::plan::NoPlan;
 use crate::store::StoreError;
@@ -126,6 +127,16 @@ fn plan_status(error: &PlanError) -> StatusCode {
         | PlanError::NoPlan(NoPlan::NotCovered { .. }) => StatusCode::NOT_FOUND,
         PlanError::NotOneSite(_) | PlanError::NoScore(_) => StatusCode::CONFLICT,
         PlanError::Lacks(_) | PlanError::Power | PlanError::NoPlan(_) => StatusCode::BAD_REQUEST,
+    }
+}
+
+impl From<FormError> for ApiError {
+    fn from(error: FormError) -> Self {
+        let status = match error {
+            FormError::NoGrams(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            FormError::Csv(_) | FormError::Json(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        Self::new(status, error.to_string())
     }
 }
 

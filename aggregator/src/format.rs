@@ -15,6 +15,8 @@ pub mod place;
 pub mod plan;
 pub mod plan_score;
 pub mod report_csv;
+pub mod report_form;
+pub mod report_html;
 pub mod report_markdown;
 pub mod report_table;
 pub mod runs;

@@ -29,9 +29,11 @@ function grams(value) {
   return value >= 1 ? `${value.toFixed(1)} g` : `${(value * 1000).toPrecision(3)} mg`;
 }
 
-function cell(content, isNumber) {
+// A number has its exact figure with it.
+function cell(content, isNumber, value) {
   const element = document.createElement("td");
   if (isNumber) element.className = "number";
+  if (value != null) element.dataset.value = value;
   if (content instanceof Node) element.append(content);
   else element.textContent = content;
   return element;
@@ -70,8 +72,8 @@ function runRow(run, report) {
       cell(choose),
       cell(run.workflow),
       cell(new Date(run.start).toLocaleString()),
-      cell(joules(energy), true),
-      cell(report ? grams(report.carbon_grams) : "–", true),
+      cell(joules(energy), true, energy),
+      cell(report ? grams(report.carbon_grams) : "–", true, report?.carbon_grams),
     ],
     sameRun(chosen, run),
   );
@@ -80,6 +82,7 @@ function runRow(run, report) {
 function showReport(report) {
   find("report").hidden = false;
   find("report-title").textContent = `Stages of ${report.run}`;
+  find("report-file").href = `${reportPath(report)}&format=html`;
   find("report-facts").textContent =
     `${joules(report.energy_joules)}, of which idle ${joules(report.idle_joules)}; ` +
     `${grams(report.carbon_grams)} at PUE ${report.pue}; ` +
@@ -88,8 +91,8 @@ function showReport(report) {
     const bases = new Set(stage.components.map((component) => component.basis));
     return row([
       cell(stage.stage || "(no stage)"),
-      cell(joules(stage.energy_joules), true),
-      cell(grams(stage.carbon_grams), true),
+      cell(joules(stage.energy_joules), true, stage.energy_joules),
+      cell(grams(stage.carbon_grams), true, stage.carbon_grams),
       cell([...bases].sort().join(", ")),
     ]);
   }));

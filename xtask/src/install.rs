@@ -101,6 +101,17 @@ pub(crate) fn debian_program(program: &str, package: &str) -> Result<()> {
     }
 }
 
+/// Installs Chromium, and a font for what it shows, where it is not there.
+///
+/// # Errors
+/// As [`debian_packages`].
+pub(crate) fn chromium() -> Result<()> {
+    match workspace::tool("chromium") {
+        Some(_) => Ok(()),
+        None => debian_packages(&["chromium", "fonts-dejavu-core"]),
+    }
+}
+
 /// Installs a program from crates.io for the project alone.
 ///
 /// # Errors

@@ -41,6 +41,8 @@ pub(crate) enum Part {
     Charts,
     /// The container images, which buildah makes and podman runs.
     Images,
+    /// Pages and reports in Chromium, which is installed from Debian.
+    Browser,
     /// Model cards as huggingface_hub reads them, which comes from PyPI.
     Huggingface,
 }
@@ -54,6 +56,7 @@ impl Part {
             Self::Cluster => "cluster",
             Self::Charts => "charts",
             Self::Images => "images",
+            Self::Browser => "browser",
             Self::Huggingface => "huggingface",
         }
     }
@@ -66,6 +69,7 @@ impl Part {
             Self::Cluster => Some("kind(test) & binary(cluster)"),
             Self::Fuzz | Self::Charts => None,
             Self::Images => Some("kind(test) & binary(images)"),
+            Self::Browser => Some("kind(test) & binary(browser)"),
             Self::Huggingface => Some("kind(test) & test(huggingface)"),
         }
     }
@@ -150,6 +154,9 @@ fn prerequisites(without: &[Part]) -> Result<()> {
     install::debian_program("setpriv", "util-linux")?;
     if !without.contains(&Part::Promtool) {
         install::prometheus::promtool().context("or leave it out with `--without promtool`")?;
+    }
+    if !without.contains(&Part::Browser) {
+        install::chromium().context("or leave it out with `--without browser`")?;
     }
     if !without.contains(&Part::Huggingface) {
         install::python::huggingface_hub()

@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::response::AppendHeaders;
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+};
+use axum::response::{AppendHeaders, IntoResponse, Response};
 use jiff::Timestamp;
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -14,6 +17,9 @@ use super::{Asked, Named};
 use crate::app::App;
 use crate::csv_file::name;
 use crate::error::{ApiError, ErrorBody};
+use crate::format::model_card::CardFacts;
+use crate::format::report_form::ReportForm;
+use crate::format::report_html::POLICY;
 use crate::ledger::{LedgerError, ReportQuery};
 use crate::report::{EmbodiedPolicy, FunctionalUnit, IdlePolicy, Report};
 use crate::store::{RunFilter, RunSummary, StoreError};
@@ -71,6 +77,10 @@ pub struct ReportParameters {
     /// Whether its power over time is wanted too; no unless told otherwise.
     #[serde(default)]
     course: bool,
+    /// Its form; `json` unless told otherwise.
+    #[serde(default)]
+    #[param(value_type = Option<ReportForm>)]
+    format: ReportForm,
     /// As it was known at this time (RFC 3339); as it is known now unless told otherwise.
     #[param(value_type = Option<String>, format = DateTime)]
     as_of: Option<Timestamp>,
@@ -97,7 +107,7 @@ impl ReportParameters {
             idle: self.idle,
             embodied: self.embodied,
             unit,
-            course: self.course,
+            course: self.course || self.format.shows_course(),
             as_of: self.as_of,
         })
     }
@@ -149,24 +159,47 @@ pub(crate) async fn list(
 /// The report on one run.
 #[utoipa::path(get, path = "/api/v1/runs/{run}/report", tag = "ledger",
     params(("run" = String, Path, description = "The run's id"), ReportParameters), responses(
-    (status = 200, body = Report),
+    (status = 200, content(
+        (Report = "application/json"),
+        (String = "text/html"),
+        (String = "text/markdown"),
+        (String = "text/csv"),
+        (String = "application/yaml"),
+    )),
     (status = 400, body = ErrorBody),
     (status = 404, body = ErrorBody, description = "No such run"),
     (status = 409, body = ErrorBody, description = "Several runs have this id: say workflow or cluster"),
-    (status = 422, body = ErrorBody, description = "The run's time has too many rows"),
+    (status = 422, body = ErrorBody, description = "The run's time has too many rows, or a model card has no grams"),
 ))]
 pub(crate) async fn report(
     State(app): State<Arc<App>>,
     Named(run): Named,
     Asked(parameters): Asked<ReportParameters>,
-) -> Result<Json<Report>, ApiError> {
+) -> Result<Response, ApiError> {
+    let form = parameters.format;
     let query = parameters.query(run)?;
     app.read(move |app| {
         let report = app.ledger.report(&query);
         if let Err(LedgerError::Store(StoreError::TooLarge(_))) = &report {
             app.metrics.count_cut_answer("report");
         }
-        Ok(Json(report?))
+        answer(form, &report?)
     })
     .await
+}
+
+fn answer(form: ReportForm, report: &Report) -> Result<Response, ApiError> {
+    if form == ReportForm::Json {
+        return Ok(Json(report).into_response());
+    }
+    let text = form.render(report, &CardFacts::default())?;
+    let policy = format!("{POLICY}; frame-ancestors 'none'");
+    let headers = [
+        (CONTENT_TYPE, form.content_type()),
+        (CONTENT_SECURITY_POLICY, policy.as_str()),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (REFERRER_POLICY, "no-referrer"),
+        (CACHE_CONTROL, "no-cache"),
+    ];
+    Ok((headers, text).into_response())
 }

@@ -12,8 +12,9 @@ use super::output::{print, width};
 use super::rewrite::rewrite;
 use super::when::When;
 use crate::cli::{LedgerArgs, Usage};
-use crate::format;
 use crate::format::model_card::{self, CardFacts, TrainingType};
+use crate::format::report_form::{FormError, ReportForm};
+use crate::format::report_table::report_table;
 use crate::format::units::known_mass;
 use crate::ledger::ReportQuery;
 use crate::report::{EmbodiedPolicy, FunctionalUnit, IdlePolicy, Report};
@@ -136,19 +137,30 @@ enum Format {
     Csv,
     /// For a comment on a pull request
     Markdown,
+    /// One file to read and to print, with charts
+    Html,
     /// Emissions in grams for the front matter of a Hugging Face model card (YAML)
     Modelcard,
 }
 
 impl Format {
-    fn render(self, report: &Report, card: &CardArgs) -> anyhow::Result<String> {
-        Ok(match self {
-            Self::Table => format::report_table::report_table(report, width()),
-            Self::Json => format::json(report)?,
-            Self::Csv => format::report_csv::report_csv(report)?,
-            Self::Markdown => format::report_markdown::report_markdown(report),
-            Self::Modelcard => model_card::model_card(report, &card.facts())?,
-        })
+    /// The form that is a file; `None` for what depends on the terminal.
+    const fn form(self) -> Option<ReportForm> {
+        match self {
+            Self::Table => None,
+            Self::Json => Some(ReportForm::Json),
+            Self::Csv => Some(ReportForm::Csv),
+            Self::Markdown => Some(ReportForm::Markdown),
+            Self::Html => Some(ReportForm::Html),
+            Self::Modelcard => Some(ReportForm::Modelcard),
+        }
+    }
+
+    fn render(self, report: &Report, card: &CardArgs) -> Result<String, FormError> {
+        match self.form() {
+            None => Ok(report_table(report, width())),
+            Some(form) => form.render(report, &card.facts()),
+        }
     }
 }
 
@@ -161,6 +173,7 @@ pub async fn run(args: &ReportArgs, ledger: &LedgerArgs) -> anyhow::Result<ExitC
     let unit = args.unit.unit.clone().zip(args.unit.count);
     let query = ReportQuery {
         unit: unit.map(|(unit, count)| FunctionalUnit { unit, count }),
+        course: args.format.form().is_some_and(ReportForm::shows_course),
         ..args.query.of(&args.run)?
     };
     let report = Source::open(ledger)?.report(&query).await?;

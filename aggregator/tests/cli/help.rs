@@ -55,7 +55,7 @@ fn a_parent_without_a_command_prints_its_help() {
 fn what_is_no_command_is_usage() {
     run(["frobnicate"]).assert_usage("unrecognized subcommand 'frobnicate'");
     run(["report", "r", "--idle", "requests"]).assert_usage("invalid value 'requests'");
-    run(["report", "r", "--format", "html"]).assert_usage("invalid value 'html'");
+    run(["report", "r", "--format", "pdf"]).assert_usage("invalid value 'pdf'");
     run(["runs", "--since", "soon"]).assert_usage("neither a time such as");
     run(["intensity"]).assert_usage("--zone <ZONE>|--list");
     run(["runs", "--server", "ftp://x"]).assert_usage("begins with http://");

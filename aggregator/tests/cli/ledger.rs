@@ -94,7 +94,7 @@ fn runs_are_listed_and_filtered() {
 }
 
 #[test]
-fn a_report_has_four_forms() {
+fn a_report_has_its_forms() {
     let ledger = Fixture::imported();
     for format in ["table", "json", "csv", "markdown"] {
         let ended = ledger.run(&["report", "r1", "--format", format]);

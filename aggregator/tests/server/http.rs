@@ -422,3 +422,64 @@ async fn an_answer_with_fewer_runs_than_there_are_says_so() {
     assert!(metrics.contains(r#"hxmlops_api_cut_answers_total{route="runs"} 1"#));
     server.stop().await;
 }
+
+#[tokio::test]
+async fn a_report_has_its_forms_as_files() {
+    let (_directory, server) = with_one_run().await;
+    let path = |form: &str| format!("/api/v1/runs/r1/report?format={form}");
+    for (form, content_type, begins) in [
+        ("json", "application/json", "{\"run\":\"r1\""),
+        ("csv", "text/csv; charset=utf-8", "cluster,workflow,run,"),
+        (
+            "markdown",
+            "text/markdown; charset=utf-8",
+            "### Energy and carbon of run r1",
+        ),
+        (
+            "html",
+            "text/html; charset=utf-8",
+            "<!DOCTYPE html><html lang=\"en\">",
+        ),
+        (
+            "modelcard",
+            "application/yaml; charset=utf-8",
+            "---\nco2_eq_emissions:\n  emissions: ",
+        ),
+    ] {
+        let response = server.get(&path(form)).await;
+        let types: Vec<_> = response.headers().get_all("content-type").iter().collect();
+        assert_eq!(types, [content_type], "{form}");
+        if form != "json" {
+            let policy = response.headers()["content-security-policy"]
+                .to_str()
+                .unwrap();
+            assert!(
+                policy.starts_with("default-src 'none'; style-src 'unsafe-inline'"),
+                "{policy}"
+            );
+            assert!(policy.ends_with("frame-ancestors 'none'"), "{policy}");
+        }
+        let text = response.text().await.unwrap();
+        assert!(text.starts_with(begins), "{form}: {text}");
+    }
+    assert!(server.text(&path("html")).await.contains("Power over time"));
+    assert_eq!(server.get(&path("pdf")).await.status(), 400);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_model_card_without_grams_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = Running::start(directory.path()).await;
+    let mut abroad = batch("n1", 1, "r1");
+    abroad.site = "abroad".to_owned();
+    assert_eq!(server.send_batch(&abroad).await.status(), 200);
+    let response = server.get("/api/v1/runs/r1/report?format=modelcard").await;
+    assert_eq!(response.status(), 422);
+    let body: Value = response.json().await.unwrap();
+    assert!(
+        body["error"].as_str().unwrap().contains("are not known"),
+        "{body}"
+    );
+    server.stop().await;
+}
