@@ -138,8 +138,12 @@ fn errors_text(errors: &ForecastErrors) -> String {
     )
 }
 
-/// A bar for each step of the window; of `#` where the planned start has its time.
+/// A bar for each step of the window; of `#` where the planned start has its time. Nothing where all are the same.
 fn chart(plan: &Plan) -> String {
+    let is_flat = |pair: &[WindowStep]| pair[0].g_per_kwh == pair[1].g_per_kwh;
+    if plan.window.windows(2).all(is_flat) {
+        return String::new();
+    }
     let known = plan.window.iter().filter_map(|step| step.g_per_kwh);
     let highest = known.fold(0.0, f64::max);
     plan.window.iter().fold(String::new(), |mut text, step| {
@@ -275,5 +279,13 @@ Range      27.60 to 33.75 g/kWh for the greenest start, by these errors
             assert!(text.contains(line), "{line} is not in:\n{text}");
         }
         assert!(!text.contains("CARBON"), "{text}");
+    }
+
+    #[test]
+    fn a_window_in_which_nothing_changes_has_no_chart() {
+        let timeline = slots(&[80.0; 5], IntensityBasis::Annual);
+        let plan = plan(&work(None), hour(0), &timeline, None).unwrap();
+        let text = plan_table(&plan);
+        assert!(!text.contains("---") && !text.contains("##"), "{text}");
     }
 }
