@@ -126,6 +126,8 @@ impl Client {
             ("embodied", Some(query.embodied.as_str())),
             ("unit", unit.map(|unit| unit.unit.as_str())),
             ("count", count.as_deref()),
+            ("baseline", query.baseline.as_deref()),
+            ("equivalents", query.equivalents.then_some("true")),
             ("course", query.course.then_some("true")),
             ("as_of", as_of.as_deref()),
         ];

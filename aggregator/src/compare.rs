@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::carbon::JOULES_PER_KWH;
 use crate::report::{Report, StageReport};
 
 /// The second run against the first.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Comparison {
     /// Id of the run that is compared against.
     pub baseline: String,
@@ -23,7 +24,7 @@ pub struct Comparison {
 }
 
 /// One stage of two runs, or all stages together.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Difference {
     /// Name of the stage; empty for energy without one and for the total.
     pub stage: String,
@@ -42,7 +43,7 @@ pub struct Difference {
 }
 
 /// A difference in grams by its reasons: `total` is their sum.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Reasons {
     /// Run minus baseline.
     pub total: f64,
@@ -88,6 +89,17 @@ pub fn compare(baseline: &Report, run: &Report) -> Result<Comparison, CompareErr
         total: total(&stages),
         stages,
         notes: notes(baseline, run),
+    })
+}
+
+/// The comparison as a part of the report on `run`, which has its own notes: it tells those of the baseline.
+///
+/// # Errors
+/// As [`compare`].
+pub fn against(baseline: &Report, run: &Report) -> Result<Comparison, CompareError> {
+    Ok(Comparison {
+        notes: baseline.notes.clone(),
+        ..compare(baseline, run)?
     })
 }
 

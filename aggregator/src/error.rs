@@ -103,7 +103,7 @@ impl From<LedgerError> for ApiError {
             LedgerError::NoSuchRun(_) | LedgerError::UnknownIntensityZone(_) => {
                 StatusCode::NOT_FOUND
             }
-            LedgerError::Ambiguous { .. } => StatusCode::CONFLICT,
+            LedgerError::Ambiguous { .. } | LedgerError::Compare(_) => StatusCode::CONFLICT,
             LedgerError::Plan(ref error) => plan_status(error),
             LedgerError::Budget(ref error) => budget_status(error),
             LedgerError::Store(error) => return error.into(),

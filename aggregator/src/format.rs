@@ -15,6 +15,7 @@ pub mod place;
 pub mod plan;
 pub mod plan_score;
 pub mod report_csv;
+mod report_facts;
 pub mod report_form;
 pub mod report_html;
 pub mod report_markdown;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use crate::compare::{CompareError, against};
 use crate::intensity::errors::LOOK_BACK;
 use crate::intensity::{
     Grid, Grids, Signal, Slot, Spreads, normalized_zone, timeline, yearly_nearest,
@@ -42,6 +43,9 @@ pub enum LedgerError {
         "unknown intensity zone '{0}'; `hxmlops intensity --list` names those of the yearly table"
     )]
     UnknownIntensityZone(String),
+    /// A run and its baseline are not compared.
+    #[error(transparent)]
+    Compare(#[from] CompareError),
     /// There is no plan, or no score of one.
     #[error(transparent)]
     Plan(#[from] PlanError),
@@ -68,6 +72,10 @@ pub struct ReportQuery {
     pub embodied: EmbodiedPolicy,
     /// What the run made, for its software carbon intensity.
     pub unit: Option<FunctionalUnit>,
+    /// Another run, to tell the difference from.
+    pub baseline: Option<String>,
+    /// Whether it is asked what its grams compare to.
+    pub equivalents: bool,
     /// Whether its power over time is asked for.
     pub course: bool,
     /// With the intensities and the sites' settings that were known at this time; `None`: now.
@@ -137,8 +145,22 @@ impl Ledger {
     /// The report on one run.
     ///
     /// # Errors
-    /// Where there is no such run, or more than one.
+    /// Where there is no such run, or more than one; the same of its baseline, and where the two are not compared.
     pub fn report(&self, query: &ReportQuery) -> Result<Report, LedgerError> {
+        let mut report = self.report_alone(query)?;
+        if let Some(baseline) = &query.baseline {
+            let baseline = self.report_alone(&ReportQuery {
+                run: baseline.clone(),
+                unit: None,
+                course: false,
+                ..query.clone()
+            })?;
+            report.baseline = Some(against(&baseline, &report)?);
+        }
+        Ok(report)
+    }
+
+    fn report_alone(&self, query: &ReportQuery) -> Result<Report, LedgerError> {
         let key = self.find_run(query)?.key;
         let ledger = self.store.run_ledger(&key)?;
         let ledger = ledger.ok_or_else(|| LedgerError::NoSuchRun(query.run.clone()))?;

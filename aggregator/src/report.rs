@@ -17,6 +17,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::compare::Comparison;
+use crate::equivalents::Equivalent;
 use crate::intensity::Signal;
 use crate::store::{LostBy, LostEnergy};
 
@@ -120,6 +122,12 @@ pub struct Report {
     /// Which state of the intensities it was made with.
     #[serde(default)]
     pub revision: Revision,
+    /// Where it was asked for: how the run differs from another, whose notes it has.
+    #[serde(default)]
+    pub baseline: Option<Comparison>,
+    /// Where it was asked for: what `carbon_grams` compare to.
+    #[serde(default)]
+    pub equivalents: Vec<Equivalent>,
     /// Stages, in the order in which they first ran.
     pub stages: Vec<StageReport>,
     /// Pods, those with the most energy first; beyond 200, the others together under an empty name.

@@ -77,6 +77,11 @@ pub struct ReportParameters {
     /// Whether its power over time is wanted too; no unless told otherwise.
     #[serde(default)]
     course: bool,
+    /// Another run, to tell the difference from.
+    baseline: Option<String>,
+    /// Whether it is wanted what its grams compare to; no unless told otherwise.
+    #[serde(default)]
+    equivalents: bool,
     /// Its form; `json` unless told otherwise.
     #[serde(default)]
     #[param(value_type = Option<ReportForm>)]
@@ -107,6 +112,8 @@ impl ReportParameters {
             idle: self.idle,
             embodied: self.embodied,
             unit,
+            baseline: self.baseline,
+            equivalents: self.equivalents,
             course: self.course || self.format.shows_course(),
             as_of: self.as_of,
         })

@@ -28,6 +28,12 @@ pub struct ReportArgs {
     /// Form of the report
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
+    /// Tell the difference from this run, and its reasons
+    #[arg(long, value_name = "RUN")]
+    baseline: Option<String>,
+    /// Tell what the grams compare to, by published factors
+    #[arg(long)]
+    equivalents: bool,
     #[command(flatten)]
     query: QueryArgs,
     #[command(flatten)]
@@ -121,6 +127,8 @@ impl QueryArgs {
             idle: self.idle,
             embodied: self.embodied,
             unit: None,
+            baseline: None,
+            equivalents: false,
             course: false,
             as_of: as_of.transpose().context("--as-of")?,
         })
@@ -173,6 +181,8 @@ pub async fn run(args: &ReportArgs, ledger: &LedgerArgs) -> anyhow::Result<ExitC
     let unit = args.unit.unit.clone().zip(args.unit.count);
     let query = ReportQuery {
         unit: unit.map(|(unit, count)| FunctionalUnit { unit, count }),
+        baseline: args.baseline.clone(),
+        equivalents: args.equivalents,
         course: args.format.form().is_some_and(ReportForm::shows_course),
         ..args.query.of(&args.run)?
     };

@@ -11,11 +11,7 @@ use crate::compare::{Comparison, Difference};
 /// Two tables: how much, and why.
 #[must_use]
 pub fn comparison_table(comparison: &Comparison, width: Option<u16>) -> String {
-    let [baseline, run] = [&comparison.baseline, &comparison.run].map(|name| terminal(name));
-    let mut text = format!("Run {run} (NEW) against run {baseline} (OLD)\n\n");
-    text += &amounts(comparison, width);
-    text += "\nWhy the grams differ:\n";
-    text += &reasons(comparison, width);
+    let mut text = comparison_tables(comparison, width);
     if !comparison.notes.is_empty() {
         text += "\n";
     }
@@ -23,6 +19,15 @@ pub fn comparison_table(comparison: &Comparison, width: Option<u16>) -> String {
         let _ = writeln!(text, "Note: {}", terminal(note));
     }
     text
+}
+
+/// The same without the notes.
+pub(super) fn comparison_tables(comparison: &Comparison, width: Option<u16>) -> String {
+    let [baseline, run] = [&comparison.baseline, &comparison.run].map(|name| terminal(name));
+    let (amounts, reasons) = (amounts(comparison, width), reasons(comparison, width));
+    format!(
+        "Run {run} (NEW) against run {baseline} (OLD)\n\n{amounts}\nWhy the grams differ:\n{reasons}"
+    )
 }
 
 fn amounts(comparison: &Comparison, width: Option<u16>) -> String {

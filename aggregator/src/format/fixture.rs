@@ -20,6 +20,7 @@ pub(crate) fn without_grams() -> Report {
         }],
         scope2: Scope2::default(),
         embodied_grams: None,
+        equivalents: Vec::new(),
         intensity_basis: IntensityShares::default(),
         ..rich()
     };
@@ -28,6 +29,12 @@ pub(crate) fn without_grams() -> Report {
     }
     for stage in &mut report.stages {
         stage.carbon_grams = None;
+    }
+    if let Some(baseline) = &mut report.baseline {
+        for line in baseline.stages.iter_mut().chain([&mut baseline.total]) {
+            line.run_grams = None;
+            line.difference_grams = None;
+        }
     }
     for pod in &mut report.pods {
         pod.carbon_grams = None;

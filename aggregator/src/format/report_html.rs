@@ -4,6 +4,7 @@
 //! figure of the report carries its exact value, and the place where it stands in the JSON report, as a JSON pointer
 //! (`data-of`), so that a reader, or a program, can follow it.
 
+mod baseline;
 mod energy;
 mod grids;
 mod headline;
@@ -56,6 +57,7 @@ fn body(report: &Report) -> Markup {
             (headline::tiles(report))
             (power::power(report))
             (energy::energy(report))
+            (baseline::baseline(report))
             div.pair {
                 (known::known(report))
                 (grids::scope2(report))
@@ -63,6 +65,7 @@ fn body(report: &Report) -> Markup {
             (grids::intensity(report))
             (pods::pods(report))
             (nodes::nodes(report))
+            (notes::equivalents(report))
             (notes::notes(report))
         }
         (notes::footer(report))
@@ -155,8 +158,15 @@ mod tests {
         report.stages[0].components[0].basis = hostile.to_owned();
         report.pods[0].pod = hostile.to_owned();
         report.pods[0].namespace = hostile.to_owned();
+        report.equivalents[0].what = hostile.to_owned();
+        report.equivalents[0].source = hostile.to_owned();
         if let Some(sci) = &mut report.sci {
             sci.unit = hostile.to_owned();
+        }
+        if let Some(baseline) = &mut report.baseline {
+            baseline.baseline = hostile.to_owned();
+            baseline.notes = vec![hostile.to_owned()];
+            baseline.stages[0].stage = hostile.to_owned();
         }
         let page = report_html(&report);
         for markup in ["<script", "\" onload", "\u{202e}", "\u{1}"] {
@@ -198,6 +208,8 @@ mod tests {
             intensity: Vec::new(),
             lost: Vec::new(),
             sci: None,
+            baseline: None,
+            equivalents: Vec::new(),
             ..without_grams()
         };
         check_figures(&nothing);

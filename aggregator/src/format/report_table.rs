@@ -2,10 +2,12 @@
 
 use std::fmt::Write;
 
+use super::comparison::comparison_tables;
 use super::escape::terminal;
 use super::grid::{Align, table};
-use super::units::{duration, energy, figure, known_mass, percent, time};
-use crate::report::{IdlePolicy, Report, StageReport};
+use super::report_facts::{figures, grounds, intensities};
+use super::units::{duration, energy, known_mass, time};
+use crate::report::{Report, StageReport};
 
 /// The report as text, within `width` columns where that is given.
 #[must_use]
@@ -13,7 +15,8 @@ pub fn report_table(report: &Report, width: Option<u16>) -> String {
     let sections = [
         heading(report),
         stages(report, width),
-        facts(report),
+        facts(report, width),
+        difference(report, width),
         balance(report, width),
         notes(report),
     ];
@@ -77,47 +80,42 @@ pub fn stage_name(name: &str) -> &str {
     if name.is_empty() { "(no stage)" } else { name }
 }
 
-fn facts(report: &Report) -> String {
-    let mut lines = Vec::new();
-    let idle = match report.idle_policy {
-        IdlePolicy::None => "not shared out",
-        IdlePolicy::Usage => "shared out by CPU time",
-        IdlePolicy::Request => "shared out by CPU requests",
-        IdlePolicy::Equal => "shared out equally",
-    };
-    lines.push((
-        "Energy",
-        format!(
-            "{} measured, {} modelled; known for {} of the time",
-            percent(report.energy_basis.measured),
-            percent(report.energy_basis.modelled),
-            percent(report.coverage_ratio),
-        ),
-    ));
-    lines.push(("Idle", idle.to_owned()));
-    lines.push(("PUE", figure(report.pue)));
-    for used in &report.intensity {
-        lines.push((
-            "Intensity",
-            format!(
-                "{} {} gCO2e/kWh, {}, {}",
-                used.intensity_zone,
-                figure(used.g_per_kwh),
-                used.kind,
-                used.provider
-            ),
-        ));
+fn facts(report: &Report, width: Option<u16>) -> String {
+    let facts = [figures(report), grounds(report), intensities(report)].concat();
+    let mut text = String::new();
+    for (name, fact) in facts {
+        let lines = wrapped(&terminal(&fact), width);
+        for (line, name) in lines
+            .iter()
+            .zip([name].into_iter().chain(std::iter::repeat("")))
+        {
+            let _ = writeln!(text, "{name:<NAME_COLUMNS$}{line}");
+        }
     }
-    if report.uncovered_joules > 0.0 {
-        lines.push((
-            "No grams",
-            format!("for {}", energy(report.uncovered_joules)),
-        ));
+    text
+}
+
+/// Columns of a fact's name, with what parts it from the fact.
+const NAME_COLUMNS: usize = 11;
+
+/// Lines of what fits beside a name.
+fn wrapped(text: &str, width: Option<u16>) -> Vec<String> {
+    let columns = width.map_or(usize::MAX, |width| {
+        usize::from(width).saturating_sub(NAME_COLUMNS)
+    });
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let line = lines.last_mut().expect("there is always a line");
+        if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > columns {
+            lines.push(word.to_owned());
+        } else {
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
     }
-    lines.iter().fold(String::new(), |mut text, (name, fact)| {
-        let _ = writeln!(text, "{name:<10} {}", terminal(fact));
-        text
-    })
+    lines
 }
 
 fn balance(report: &Report, width: Option<u16>) -> String {
@@ -149,9 +147,45 @@ fn balance(report: &Report, width: Option<u16>) -> String {
     format!("Where the nodes' energy went in that time:\n{table}")
 }
 
+fn difference(report: &Report, width: Option<u16>) -> String {
+    let baseline = report.baseline.as_ref();
+    baseline.map_or_else(String::new, |baseline| comparison_tables(baseline, width))
+}
+
 fn notes(report: &Report) -> String {
-    report.notes.iter().fold(String::new(), |mut text, note| {
+    let mut text = String::new();
+    for note in &report.notes {
         let _ = writeln!(text, "Note: {}", terminal(note));
-        text
-    })
+    }
+    if let Some(baseline) = &report.baseline {
+        for note in &baseline.notes {
+            let _ = writeln!(
+                text,
+                "Note on {}: {}",
+                terminal(&baseline.baseline),
+                terminal(note)
+            );
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::fixture::{rich, without_grams};
+
+    #[test]
+    fn a_table_fits_a_terminal_of_80_columns() {
+        let told = [rich(), without_grams()].map(|report| report_table(&report, Some(80)));
+        for line in told.iter().flat_map(|text| text.lines()) {
+            // Notes are sentences, which the terminal breaks.
+            assert!(
+                line.starts_with("Note") || line.chars().count() <= 80,
+                "{line}"
+            );
+        }
+        insta::assert_snapshot!("report_table", told[0]);
+        insta::assert_snapshot!("report_table_without_grams", told[1]);
+    }
 }

@@ -12,6 +12,7 @@ use super::notes::{Known, notes};
 use super::pods::Pods;
 use super::stages::Stages;
 use super::{EnergyBasis, EnergyRange, Lost, Report, Revision};
+use crate::equivalents::equivalents;
 use crate::idle_policy::{IdleSplit, share_idle};
 use crate::intensity::Grids;
 use crate::ledger::ReportQuery;
@@ -144,6 +145,12 @@ impl<'a> Account<'a> {
             intensity_basis: footprint.shares_by_basis(),
             intensity: footprint.intensity(),
             revision: revision(footprint, self.query.as_of),
+            baseline: None,
+            equivalents: if self.query.equivalents {
+                carbon_grams.map(equivalents).unwrap_or_default()
+            } else {
+                Vec::new()
+            },
             course: if self.query.course {
                 self.course.finish(stages.len())
             } else {

@@ -96,21 +96,22 @@ fn runs_are_listed_and_filtered() {
 #[test]
 fn a_report_has_its_forms() {
     let ledger = Fixture::imported();
+    let report = ledger.json(&["report", "r1", "--format", "json"]);
+    let recorded = report["revision"]["recorded"].as_str().unwrap();
     for format in ["table", "json", "csv", "markdown"] {
         let ended = ledger.run(&["report", "r1", "--format", format]);
-        let told = without_time_of_recording(ended.assert_done());
+        let told = without_time_of_recording(ended.assert_done(), recorded);
         insta::assert_snapshot!(format!("report_{format}"), told);
     }
 }
 
 /// When the intensities were recorded is the time of the test.
-fn without_time_of_recording(report: &str) -> String {
-    let line = |line: &str| match line.split_once("\"recorded\": ") {
-        Some((before, _)) => format!("{before}\"recorded\": \"…\","),
-        None => line.to_owned(),
-    };
-    let lines: Vec<String> = report.lines().map(line).collect();
-    lines.join("\n")
+fn without_time_of_recording(report: &str, recorded: &str) -> String {
+    let for_people = format!("{} {}Z", &recorded[..10], &recorded[11..19]);
+    let in_markdown = for_people.replace(':', "&#58;");
+    [recorded, &for_people, &in_markdown]
+        .iter()
+        .fold(report.to_owned(), |report, time| report.replace(time, "…"))
 }
 
 #[test]
@@ -254,4 +255,74 @@ fn untrusted_labels_cannot_harm_a_terminal() {
     }
     let csv = ledger.run(&["report", "r1", "--format", "csv"]);
     assert!(csv.assert_done().contains(",'=cmd|"), "{csv:?}");
+}
+
+#[test]
+fn a_report_tells_the_difference_from_a_baseline() {
+    let ledger = Fixture::imported();
+    let of_churn = ["--workflow", "churn"];
+    let asked = [&["--baseline", "r2"], &of_churn[..]].concat();
+    let report: Value = {
+        let ended = ledger.report(&[&asked[..], &["--format", "json"]].concat());
+        serde_json::from_str(ended.assert_done()).unwrap()
+    };
+    let compared = ledger.json(&[&["compare", "r2", "r1", "--json"], &of_churn[..]].concat());
+    for part in ["baseline", "run", "stages", "total"] {
+        assert_eq!(report["baseline"][part], compared[part], "{part}");
+    }
+    for format in ["table", "markdown", "html"] {
+        let ended = ledger.report(&[&asked[..], &["--format", format]].concat());
+        assert!(ended.assert_done().contains("r2"), "{format}: {ended:?}");
+    }
+    ledger
+        .report(&["--baseline", "r9"])
+        .assert_failed("no run 'r9' in the ledger");
+}
+
+#[test]
+fn runs_of_two_signals_have_no_difference() {
+    let ledger = Fixture::new();
+    let elsewhere = Site {
+        intensity_zone: Some("FR".to_owned()),
+        signal: "marginal-direct".parse().unwrap(),
+        ..Site::named("elsewhere")
+    };
+    let store = SqliteStore::open(ledger.dir.path()).unwrap();
+    let mut sites = store.sites(None).unwrap();
+    sites.push(elsewhere);
+    store
+        .put_sites(&sites, jiff::Timestamp::UNIX_EPOCH)
+        .unwrap();
+    drop(store);
+    let energy = ENERGY.replace("lab,churn,r2", "elsewhere,churn,r2");
+    ledger.import("energy", &energy).assert_done();
+    let other = INTENSITY.replace("50,,", "50,marginal-direct,");
+    ledger.import("intensity", &other).assert_done();
+    ledger
+        .report(&["--baseline", "r2", "--workflow", "churn"])
+        .assert_failed("were counted with different carbon signals, which are never compared");
+}
+
+#[test]
+fn what_grams_compare_to_is_told_to_who_asks() {
+    let ledger = Fixture::imported();
+    let asked = ledger.json(&["report", "r1", "--equivalents", "--format", "json"]);
+    let miles = &asked["equivalents"][0];
+    let count = asked["carbon_grams"].as_f64().unwrap() / 400.0;
+    assert_eq!(miles["count"].as_f64(), Some(count));
+    assert!(miles["source"].as_str().unwrap().contains("EPA"), "{miles}");
+    let unasked = ledger.json(&["report", "r1", "--format", "json"]);
+    assert_eq!(unasked["equivalents"], Value::Array(Vec::new()));
+    for format in ["table", "markdown", "html"] {
+        let told = ledger.report(&["--equivalents", "--format", format]);
+        assert!(
+            told.assert_done().contains("miles in an average"),
+            "{told:?}"
+        );
+        let told = ledger.report(&["--format", format]);
+        assert!(
+            !told.assert_done().contains("miles in an average"),
+            "{told:?}"
+        );
+    }
 }

@@ -2,6 +2,7 @@
 
 use maud::{Markup, html};
 
+use super::told;
 use crate::format::escape::terminal;
 use crate::intensity::{citation, yearly_all};
 use crate::report::Report;
@@ -15,6 +16,28 @@ pub(super) fn notes(report: &Report) -> Markup {
             h2 id="notes" { "Notes" }
             ul.notes {
                 @for note in &report.notes { li { (terminal(note)) } }
+            }
+        }
+    }
+}
+
+pub(super) fn equivalents(report: &Report) -> Markup {
+    if report.equivalents.is_empty() {
+        return Markup::default();
+    }
+    html! {
+        section aria-labelledby="equivalents" {
+            h2 id="equivalents" { "As much as" }
+            p.note { "The operational carbon, by published factors." }
+            ul.notes {
+                @for (number, equivalent) in report.equivalents.iter().enumerate() {
+                    li {
+                        (told::figure(format!("/equivalents/{number}/count"), equivalent.count)) " "
+                        (terminal(&equivalent.what)) ", at "
+                        (told::figure(format!("/equivalents/{number}/g_per_unit"), equivalent.g_per_unit)) " g each "
+                        span.of { "(" (terminal(&equivalent.source)) ")" }
+                    }
+                }
             }
         }
     }

@@ -33,6 +33,16 @@ pub(super) fn mass(pointer: impl Display, grams: Option<f64>) -> Markup {
     }
 }
 
+/// A difference, with its sign.
+pub(super) fn difference(pointer: impl Display, value: f64, unit: fn(f64) -> String) -> Markup {
+    told(pointer, value, &signed(value, unit))
+}
+
+/// A difference as text, with a minus sign that is as wide as its plus.
+pub(super) fn signed(value: f64, unit: fn(f64) -> String) -> String {
+    units::signed(value, unit).replace('-', "\u{2212}")
+}
+
 /// A share, as per cent.
 pub(super) fn percent(pointer: impl Display, ratio: f64) -> Markup {
     told(pointer, ratio, &units::percent(ratio))
