@@ -1,12 +1,14 @@
 //! What runs used, remembered from one look at the budgets to the next, so that only what changed is counted anew.
 //!
-//! A figure is good as long as the run's summary is what it was and no slot of its time was new or changed. It is never
-//! one of another time than the report would show now.
+//! A figure is good as long as the run's summary is what it was and no slot of its time was new or changed. What else moves it
+//! a little (other work of its last minute that comes later, minutes that are folded into hours) is seen within an hour; of
+//! a run that has just ended nothing is remembered.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::budget::{Amount, Period};
 use crate::ledger::{Ledger, LedgerError};
@@ -14,6 +16,11 @@ use crate::store::{RunKey, RunSummary, SlotChanges};
 
 /// Figures that are remembered at most; what there is no room for is counted each time.
 const MAX_REMEMBERED: usize = 20_000;
+
+/// A run that ended so long ago is told of by all its nodes, as a rule.
+const SETTLED_AFTER: SignedDuration = SignedDuration::from_mins(10);
+/// A figure is counted anew after so long a time, whatever happened.
+const COUNTED_AGAIN_AFTER: Duration = Duration::from_secs(3600);
 
 /// The figures of one server.
 #[derive(Debug, Default)]
@@ -32,6 +39,7 @@ struct Entry {
     end: Timestamp,
     active_joules: f64,
     amount: Amount,
+    counted: Instant,
     /// Since it was last looked which are.
     is_used: bool,
 }
@@ -57,12 +65,14 @@ impl Amounts {
         ledger: &Ledger,
         run: &RunSummary,
         period: Option<Period>,
+        now: Timestamp,
     ) -> Result<Amount, LedgerError> {
         let key = (run.key.clone(), period);
         let change = {
             let mut remembered = self.remembered();
             if let Some(entry) = remembered.entries.get_mut(&key)
                 && entry.is_of(run)
+                && entry.counted.elapsed() < COUNTED_AGAIN_AFTER
             {
                 entry.is_used = true;
                 return Ok(entry.amount);
@@ -73,8 +83,9 @@ impl Amounts {
         let mut remembered = self.remembered();
         let has_room =
             remembered.entries.len() < MAX_REMEMBERED || remembered.entries.contains_key(&key);
+        let has_settled = run.end + SETTLED_AFTER < now;
         // It may rest on slots that were changed meanwhile.
-        if has_room && remembered.change == change {
+        if has_room && has_settled && remembered.change == change {
             remembered.entries.insert(key, Entry::new(run, amount));
         }
         Ok(amount)
@@ -118,6 +129,7 @@ impl Entry {
             end: run.end,
             active_joules: run.active_joules,
             amount,
+            counted: Instant::now(),
             is_used: true,
         }
     }

@@ -20,6 +20,9 @@ pub use state::{Amount, BudgetState, Counted, Standing, state};
 pub const MAX_BUDGETS: usize = 100;
 /// Bytes of a budget's name, which is a label in /metrics.
 const MAX_NAME_BYTES: usize = 100;
+/// Grams or joules that a budget may be: a microgram, and more than anybody uses.
+const MIN_LIMIT: f64 = 1e-6;
+const MAX_LIMIT: f64 = 1e18;
 /// Runs that one budget is counted over at most.
 pub const MAX_RUNS: usize = 10_000;
 
@@ -81,7 +84,7 @@ pub enum InvalidBudget {
     )]
     Name,
     /// A limit that is none.
-    #[error("a budget of {0} is none: it must be more than 0")]
+    #[error("a budget of {0} is none: it must be within {MIN_LIMIT} and {MAX_LIMIT:e}")]
     Limit(f64),
     /// Several runs, and nobody says of which time.
     #[error("a budget for a cluster or for all runs is one of a month")]
@@ -116,12 +119,13 @@ impl Budget {
             limit,
             ..
         } = &self.rule;
-        let is_name = |name: &str| !name.is_empty() && wire::is_name(name);
+        // A dot or two are steps within an address.
+        let is_name = |name: &str| !["", ".", ".."].contains(&name) && wire::is_name(name);
         let is_short = self.name.len() <= MAX_NAME_BYTES;
         if !(is_short && is_name(&self.name)) || scope.of().is_some_and(|of| !is_name(of)) {
             return Err(InvalidBudget::Name);
         }
-        if !(limit.is_finite() && *limit > 0.0) {
+        if !(MIN_LIMIT..=MAX_LIMIT).contains(limit) {
             return Err(InvalidBudget::Limit(*limit));
         }
         match (scope, monthly) {

@@ -17,7 +17,7 @@ use crate::access::SecretFile;
 use crate::api::tokens::{MadeToken, NewToken};
 use crate::cli::{LedgerArgs, Usage};
 use crate::crypto;
-use crate::intensity::Slot;
+use crate::intensity::{Signal, Slot};
 use crate::ledger::{IntensityQuery, ReportQuery};
 use crate::report::Report;
 use crate::store::{RunFilter, RunSummary, Written};
@@ -143,7 +143,7 @@ impl Client {
         let as_of = query.as_of.map(|time| time.to_string());
         let query = [
             ("zone", Some(query.intensity_zone.as_str())),
-            ("signal", Some(query.signal.as_str())),
+            ("signal", query.signal.map(Signal::as_str)),
             ("from", Some(from.as_str())),
             ("to", Some(to.as_str())),
             ("as_of", as_of.as_deref()),

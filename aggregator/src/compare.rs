@@ -125,12 +125,15 @@ fn difference(name: &str, baseline: &Report, run: &Report) -> Difference {
     let joules = |stage: &Option<StageReport>| stage.as_ref().map_or(0.0, |s| s.energy_joules);
     // A stage that a run does not have used nothing, and that is known.
     let grams = |stage: &Option<StageReport>| stage.as_ref().map_or(Some(0.0), |s| s.carbon_grams);
+    let pue = |stage: &Option<StageReport>| stage.as_ref().map_or(1.0, |s| s.pue);
 
     let (baseline_joules, run_joules) = (joules(&before), joules(&after));
     let (baseline_grams, run_grams) = (grams(&before), grams(&after));
-    let difference_grams = baseline_grams.zip(run_grams).map(|(before, after)| {
-        let before = Factors::new(baseline_joules, baseline.pue, before);
-        reasons(before, Factors::new(run_joules, run.pue, after))
+    let difference_grams = baseline_grams.zip(run_grams).map(|(old, new)| {
+        reasons(
+            Factors::new(baseline_joules, pue(&before), old),
+            Factors::new(run_joules, pue(&after), new),
+        )
     });
     Difference {
         stage: name.to_owned(),

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::app::App;
 use crate::error::ApiError;
 use crate::intensity::{IntensityBasis, Slot};
-use crate::provider::{IntensityProvider, ProviderError, pages, place};
+use crate::provider::{IntensityProvider, ProviderError, Rhythm, pages, place};
 use crate::serve::show_current;
 
 /// Slots of one transaction: agents' batches have their turn in between.
@@ -116,6 +116,7 @@ impl Feed {
         let from = self.start(app, state, now).await?;
         for (from, to) in pages(from, now, rhythm.slot, rhythm.window) {
             let told = self.provider.history(&self.zone, from, to).await;
+            let told = told.and_then(|slots| not_empty(slots, &rhythm, from, to, now));
             let slots = self.counted(app, told).map_err(Failure::Provider)?;
             self.write(app, slots, &mut state.history).await?;
             state.known_until = Some(to);
@@ -138,13 +139,13 @@ impl Feed {
         }
         let known_until = match state.known_until {
             Some(known_until) => Some(known_until),
-            None => self.last_known(app, earliest, now).await?,
+            None => self.known_until(app, earliest, now).await?,
         };
         Ok(known_until.unwrap_or(earliest).clamp(earliest, revised))
     }
 
-    /// Where the last slot ends that the ledger has of the provider's kind, forecasts aside.
-    async fn last_known(
+    /// Where the first gap begins in what the ledger has of the provider's kind since a time, forecasts aside.
+    async fn known_until(
         &self,
         app: &Arc<App>,
         from: Timestamp,
@@ -157,7 +158,14 @@ impl Feed {
             let is_told = slot.basis <= IntensityBasis::Estimated;
             is_told && signal.is_none_or(|signal| signal == slot.kind)
         };
-        Ok(slots.iter().filter(is_history).map(|slot| slot.to).max())
+        let mut known_until = from;
+        for slot in slots.iter().filter(is_history) {
+            if slot.from > known_until {
+                break;
+            }
+            known_until = known_until.max(slot.to);
+        }
+        Ok((known_until > from).then_some(known_until))
     }
 
     /// Asks for a forecast where it is time for one. What becomes of it is no failure of the round.
@@ -260,6 +268,22 @@ impl Feed {
         }
         state.said = Some(failure.map_or(OK, Failure::name));
     }
+}
+
+/// What was told, where it has anything of the end of a time that ends now: what lies further back may be a gap of the provider's.
+fn not_empty(
+    slots: Vec<Slot>,
+    rhythm: &Rhythm,
+    from: Timestamp,
+    to: Timestamp,
+    now: Timestamp,
+) -> Result<Vec<Slot>, ProviderError> {
+    let since = now.checked_sub(rhythm.revised).unwrap_or(from).max(from);
+    let is_recent = |slot: &Slot| slot.to > since;
+    if to < now || since + rhythm.slot >= now || slots.iter().any(is_recent) {
+        return Ok(slots);
+    }
+    Err(ProviderError::Empty(since))
 }
 
 /// The slots that are not, or are others, among those that are known; both are in order.

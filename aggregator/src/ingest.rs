@@ -337,7 +337,7 @@ fn slots_of(app: &App, rollup: &Rollup, site: &Site) -> Vec<Slot> {
     };
     let question = IntensityQuery {
         intensity_zone: zone.clone(),
-        signal: site.signal,
+        signal: Some(site.signal),
         from,
         to,
         as_of: None,

@@ -12,7 +12,7 @@ mod yearly;
 use std::fmt;
 use std::str::FromStr;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -113,6 +113,12 @@ pub enum InvalidSlot {
     /// It has no length, or less.
     #[error("to is not after from")]
     Times,
+    /// It is shorter than a second.
+    #[error("it is shorter than a second")]
+    Short,
+    /// It is no forecast, and not over.
+    #[error("it is {0} and not over before {1}: say that its basis is forecast, or annual")]
+    NotOver(IntensityBasis, Timestamp),
     /// Nobody says so.
     #[error("source is empty")]
     NoSource,
@@ -136,8 +142,33 @@ impl Slot {
         if self.to <= self.from {
             return Err(InvalidSlot::Times);
         }
+        if self.from.duration_until(self.to) < SignedDuration::from_secs(1) {
+            return Err(InvalidSlot::Short);
+        }
         if !(0.0..=MAX_G_PER_KWH).contains(&self.g_per_kwh) {
             return Err(InvalidSlot::Figure(self.g_per_kwh));
+        }
+        Ok(())
+    }
+}
+
+/// So much of what is under way may be told of as known.
+const SOON: SignedDuration = SignedDuration::from_hours(24);
+
+impl Slot {
+    /// Checks that nobody claims to have measured or estimated what is to come. A slot that has begun, and ends within a day,
+    /// may be told of.
+    ///
+    /// # Errors
+    /// Where its basis says so.
+    pub fn validate_at(&self, now: Timestamp) -> Result<(), InvalidSlot> {
+        let is_told = matches!(
+            self.basis,
+            IntensityBasis::Measured | IntensityBasis::Estimated
+        );
+        let soon = now.checked_add(SOON).unwrap_or(now);
+        if is_told && (self.from > now || self.to > soon) {
+            return Err(InvalidSlot::NotOver(self.basis, self.to));
         }
         Ok(())
     }

@@ -111,8 +111,8 @@ impl RunById {
 pub struct IntensityQuery {
     /// Grid, such as `FR`.
     pub intensity_zone: String,
-    /// What the figures are to count.
-    pub signal: Signal,
+    /// What the figures are to count; `None`: what the sites of this zone use.
+    pub signal: Option<Signal>,
     /// Start, inclusive.
     pub from: Timestamp,
     /// End, exclusive.
@@ -243,10 +243,11 @@ impl Ledger {
             .map(|zone| {
                 let slots = self.store.slots(&zone, from, to, as_of)?;
                 let revisions = self.store.slot_revisions(&zone, from, to)?;
-                let known = |time: &Timestamp| as_of.is_none_or(|as_of| *time <= as_of);
-                let revisions = revisions.into_iter().filter(known).collect();
+                let known =
+                    |(_, time): &(Signal, Timestamp)| as_of.is_none_or(|as_of| *time <= as_of);
+                let revisions = revisions.into_iter().filter(known);
                 let grid = Grid::new(slots, &zone, from, to).with_revisions(revisions);
-                let spreads = self.spreads(&grid, &zone, from, to, as_of)?;
+                let spreads = self.spreads(&grid, &zone, from, as_of)?;
                 Ok((zone, grid.with_spreads(spreads)))
             })
             .collect()
@@ -258,7 +259,6 @@ impl Ledger {
         grid: &Grid,
         zone: &str,
         from: Timestamp,
-        to: Timestamp,
         as_of: Option<Timestamp>,
     ) -> Result<Spreads, StoreError> {
         // Where nothing but the yearly table is known there is nothing to hold it against.
@@ -266,7 +266,7 @@ impl Ledger {
             return Ok(Spreads::new());
         }
         let past = from.checked_sub(LOOK_BACK).unwrap_or(Timestamp::MIN);
-        let slots = self.store.slots(zone, past, to, as_of)?;
+        let slots = self.store.slots(zone, past, from, as_of)?;
         Ok(grid.spreads_of(&slots))
     }
 
@@ -304,6 +304,10 @@ impl Ledger {
             as_of,
             ..
         } = *query;
+        let signal = match signal {
+            Some(signal) => signal,
+            None => self.signal_of(&zone)?,
+        };
         let slots = self.store.slots(&zone, from, to, as_of)?;
         let slots = timeline(slots, &zone, signal, from, to);
         if slots.is_empty() && !self.is_known(&zone)? {
@@ -311,6 +315,21 @@ impl Ledger {
             return Err(LedgerError::UnknownIntensityZone(zone));
         }
         Ok(slots)
+    }
+
+    /// What the sites of a zone use, where they agree; else what the yearly table counts.
+    fn signal_of(&self, zone: &str) -> Result<Signal, StoreError> {
+        let sites = self.store.sites(None)?.into_iter();
+        let of_zone = sites.filter(|site| {
+            site.intensity_zone
+                .as_deref()
+                .map(normalized_zone)
+                .as_deref()
+                == Some(zone)
+        });
+        let signals: BTreeSet<Signal> = of_zone.map(|site| site.signal).collect();
+        let only = signals.first().filter(|_| signals.len() == 1);
+        Ok(only.copied().unwrap_or_default())
     }
 
     fn is_known(&self, zone: &str) -> Result<bool, StoreError> {

@@ -127,6 +127,9 @@ pub enum ProviderError {
     /// There was no whole answer.
     #[error("it cannot be reached: {0}")]
     Unreachable(String),
+    /// It answers, and has no figure for a time of which it should have some.
+    #[error("it tells of nothing since {0}")]
+    Empty(Timestamp),
     /// The answer is none that this provider gives.
     #[error("its answer cannot be read: {0}")]
     Malformed(String),
@@ -134,7 +137,7 @@ pub enum ProviderError {
 
 impl ProviderError {
     /// Label values that [`ProviderError::name`] may have.
-    pub const NAMES: [&str; 7] = [
+    pub const NAMES: [&str; 8] = [
         "throttled",
         "unauthorized",
         "refused",
@@ -142,12 +145,13 @@ impl ProviderError {
         "bad_window",
         "unreachable",
         "malformed",
+        "empty",
     ];
 
     /// Gives it another text, where it has one.
     fn change_text(&mut self, change: impl Fn(&str) -> String) {
         match self {
-            Self::Throttled(_) => {}
+            Self::Throttled(_) | Self::Empty(_) => {}
             Self::Unauthorized(said)
             | Self::Refused(said)
             | Self::UnknownZone(said)
@@ -168,6 +172,7 @@ impl ProviderError {
             Self::BadWindow(_) => 4,
             Self::Unreachable(_) => 5,
             Self::Malformed(_) => 6,
+            Self::Empty(_) => 7,
         };
         Self::NAMES[place]
     }

@@ -82,7 +82,8 @@ pub struct Report {
     pub carbon_grams: Option<f64>,
     /// Energy (IT side) that `carbon_grams` could not be told for: no intensity zone, or none known.
     pub uncovered_joules: f64,
-    /// What other signals say of the energy that has no figure of its site's own: never part of `carbon_grams`.
+    /// What each signal says, where there is not one figure for all: other signals of the energy that has none of its site's own, and
+    /// the sites' own where they count different things. Never part of `carbon_grams`.
     #[serde(default)]
     pub subtotals: Vec<Subtotal>,
     /// Where the true `carbon_grams` is thought to lie, as far as that is known; the notes say how far. Null where
@@ -169,7 +170,7 @@ impl From<&LostEnergy> for Lost {
     }
 }
 
-/// Energy that has no figure of its site's own signal, as another signal counts it.
+/// Energy that is in no figure for all, as one signal counts it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Subtotal {
     /// What the grams count.
@@ -228,7 +229,8 @@ impl EmbodiedPolicy {
 /// A state of the intensities that concern a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Revision {
-    /// How many times intensities of its time were recorded; 0 where only the yearly table is known.
+    /// How many times something of it was recorded: intensities of its time, or its sites' settings; 0 where there are no
+    /// settings, and only the yearly table is known.
     pub number: u64,
     /// The last of these times: with `as_of` from then on until the next, the report is this one.
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -323,8 +325,16 @@ pub struct StageReport {
     pub energy_joules: f64,
     /// Its grams; null where the report's are.
     pub carbon_grams: Option<f64>,
+    /// Power usage effectiveness, weighted by its energy where it ran at several sites.
+    #[serde(default = "pue_of_it_alone")]
+    pub pue: f64,
     /// Its parts.
     pub components: Vec<ComponentReport>,
+}
+
+/// Of a report by a program that does not tell it by stage.
+fn pue_of_it_alone() -> f64 {
+    1.0
 }
 
 /// One zone's part of a stage, by component.

@@ -33,7 +33,7 @@ pub struct SiteHour {
     /// gCO2e by the grid's intensity; `None` where some of the hour has none, and of marginal signals.
     pub location_g: Option<f64>,
     /// The part of it that rests on settled or estimated figures of that hour; the rest on forecasts and years.
-    pub hourly_g: f64,
+    pub hourly_g: Option<f64>,
     /// gCO2e by the site's contracts; `None` where nobody said.
     pub market_g: Option<f64>,
     /// The contracts; empty where nobody said.
@@ -124,7 +124,7 @@ fn site_hour(hour: Timestamp, energies: &[SiteEnergy], site: &Site, grids: &Grid
         facility_kwh: it_kwh * pue,
         signal: site.signal,
         location_g: is_told.then_some(location_g),
-        hourly_g: if is_told { hourly_g } else { 0.0 },
+        hourly_g: is_told.then_some(hourly_g),
         market_g: market.map(|market| it_kwh * pue * market.at(hour)),
         market_source: market
             .map(|market| market.source.clone())
@@ -218,7 +218,7 @@ mod tests {
         let energies = [energy("2026-01-01T00:00:00Z", 3_600, 4.0)];
         let half = grids(&[("2026-01-01T00:00Z", "2026-01-01T00:30Z", 100.0)]);
         let hours = site_hours(&energies, &[paris()], &half);
-        assert_eq!((hours[0].location_g, hours[0].hourly_g), (None, 0.0));
+        assert_eq!((hours[0].location_g, hours[0].hourly_g), (None, None));
         let hours = site_hours(&energies, &[], &half);
         assert_eq!((hours[0].location_g, hours[0].market_g), (None, None));
         let marginal = Site {

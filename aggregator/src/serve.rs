@@ -335,7 +335,7 @@ pub fn show_current(app: &App, now: Timestamp) {
         };
         let question = IntensityQuery {
             intensity_zone: zone.clone(),
-            signal: site.signal,
+            signal: Some(site.signal),
             from: now,
             to: now + SignedDuration::from_secs(1),
             as_of: None,

@@ -37,6 +37,9 @@ pub struct Site {
     /// What making its nodes cost; the first that fits a node counts.
     #[serde(default)]
     pub embodied: Vec<NodeType>,
+    /// When its settings were recorded, up to the time that was asked for; empty of what comes from no ledger.
+    #[serde(skip)]
+    pub recorded: Vec<Timestamp>,
 }
 
 /// Emission factor of electricity as it was bought (GHG Protocol Scope 2, market-based).
@@ -66,6 +69,9 @@ pub struct NodeType {
     /// kgCO2e of making one of its GPUs; they are expected to last as long as the node.
     #[serde(default)]
     pub gpu_kg: f64,
+    /// Watts that one of its GPUs draws at the most: what its active energy is held against.
+    #[serde(default)]
+    pub gpu_watts: f64,
     /// Who says so.
     #[serde(default)]
     pub source: String,
@@ -85,6 +91,7 @@ impl Site {
             pue_source: None,
             market: None,
             embodied: Vec::new(),
+            recorded: Vec::new(),
         }
     }
 

@@ -15,7 +15,7 @@ use std::sync::{Arc, mpsc};
 use jiff::Timestamp;
 
 use crate::budget::Budget;
-use crate::intensity::Slot;
+use crate::intensity::{Signal, Slot};
 use crate::site::Site;
 use crate::token::TokenRecord;
 
@@ -142,20 +142,21 @@ pub trait Store: Send + Sync {
     fn site_energy(&self, from: Timestamp, to: Timestamp) -> Result<Vec<SiteEnergy>, StoreError>;
 
     /// Keeps the sites that a server was started with, so that the ledger can be read without it. Settings that
-    /// differ from those before become a new revision, recorded at `now`.
+    /// differ from those before become a new revision, recorded at `now`, or later where it had to wait.
     ///
     /// # Errors
     /// Where the store fails.
     fn put_sites(&self, sites: &[Site], now: Timestamp) -> Result<(), StoreError>;
 
-    /// The sites that were kept, by name, as they were known at a time (`None`: as they are). One that was
-    /// first told of later has its first settings: what is known of a place does not begin with its server.
+    /// The sites that were kept, by name, as they were known at a time (`None`: as they are). Of one that was first told of
+    /// later nothing is known but its name.
     ///
     /// # Errors
     /// Where the store fails.
     fn sites(&self, as_of: Option<Timestamp>) -> Result<Vec<Site>, StoreError>;
 
-    /// Writes intensity slots in one transaction, recorded at `now`. A slot of the same zone, start, end, signal and
+    /// Writes intensity slots in one transaction, recorded at `now`, or later where it had to wait: never before what was recorded
+    /// already, nor at the same time. A slot of the same zone, start, end, signal and
     /// basis with another figure becomes a new revision; the old one stays. Of equal ones in one call the last
     /// counts. Returns how many were new or changed.
     ///
@@ -176,8 +177,8 @@ pub trait Store: Send + Sync {
         as_of: Option<Timestamp>,
     ) -> Result<Vec<Slot>, StoreError>;
 
-    /// When the slots of an intensity zone that touch `from` to `to` were recorded, each time once, in order. What
-    /// was written before times were kept is at 1970-01-01T00:00:00Z.
+    /// When the slots of an intensity zone that touch `from` to `to` were recorded, by what they count, each time once, in order.
+    /// What was written before times were kept is at 1970-01-01T00:00:00Z.
     ///
     /// # Errors
     /// Where the store fails.
@@ -186,7 +187,7 @@ pub trait Store: Send + Sync {
         intensity_zone: &str,
         from: Timestamp,
         to: Timestamp,
-    ) -> Result<Vec<Timestamp>, StoreError>;
+    ) -> Result<Vec<(Signal, Timestamp)>, StoreError>;
 
     /// Whether there is any slot of an intensity zone.
     ///

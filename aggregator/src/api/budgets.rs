@@ -63,8 +63,9 @@ pub(crate) async fn states(
     let query = BudgetQuery { name, run };
     app.read(move |app| {
         app.amounts.catch_up(&app.ledger)?;
-        let meter = |run: &_, period| app.amounts.of(&app.ledger, run, period);
-        let states = app.ledger.budget_states(&query, Timestamp::now(), &meter)?;
+        let now = Timestamp::now();
+        let meter = |run: &_, period| app.amounts.of(&app.ledger, run, period, now);
+        let states = app.ledger.budget_states(&query, now, &meter)?;
         Ok(Json(states))
     })
     .await

@@ -28,10 +28,9 @@ const MAX_LENGTH: SignedDuration = SignedDuration::from_hours(366 * 24);
 pub struct IntensityQuery {
     /// Grid, such as `FR`.
     zone: String,
-    /// What the figures are to count; `average-lifecycle-production` unless told otherwise.
-    #[serde(default)]
+    /// What the figures are to count; what the sites of this zone use unless told otherwise.
     #[param(value_type = Option<String>)]
-    signal: Signal,
+    signal: Option<Signal>,
     /// Start, inclusive (RFC 3339); a day before the end unless told otherwise.
     #[param(value_type = Option<String>, format = DateTime)]
     from: Option<Timestamp>,
@@ -84,12 +83,14 @@ pub(crate) async fn add(
     slots: Result<Json<Vec<Slot>>, JsonRejection>,
 ) -> Result<Json<Changed>, ApiError> {
     let Json(mut slots) = slots?;
+    let now = Timestamp::now();
     for (index, slot) in slots.iter_mut().enumerate() {
         slot.intensity_zone = normalized_zone(&slot.intensity_zone);
-        check(slot).map_err(|fault| ApiError::bad_request(format!("slot {index}: {fault}")))?;
+        check(slot)
+            .and_then(|()| slot.validate_at(now).map_err(|fault| fault.to_string()))
+            .map_err(|fault| ApiError::bad_request(format!("slot {index}: {fault}")))?;
     }
     app.ingest(move |app| {
-        let now = Timestamp::now();
         let changed = app.ledger.put_slots(&slots, now)?;
         show_current(app, now);
         Ok(Json(Changed { changed }))

@@ -1,9 +1,12 @@
 //! How far a budget is used up.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Budget, Period, Unit};
+use super::{Budget, Period, Scope, Unit};
+use crate::intensity::Signal;
 use crate::store::RunKey;
 
 /// What one run used, within a budget's period.
@@ -13,6 +16,8 @@ pub struct Amount {
     pub joules: Option<f64>,
     /// gCO2e; `None` where the intensity of some of it is not known.
     pub grams: Option<f64>,
+    /// What the grams count; `None` where there are none.
+    pub signal: Option<Signal>,
 }
 
 impl Amount {
@@ -20,11 +25,13 @@ impl Amount {
     pub const NONE: Self = Self {
         joules: Some(0.0),
         grams: Some(0.0),
+        signal: None,
     };
     /// Of a run that cannot be counted.
     pub const UNKNOWN: Self = Self {
         joules: None,
         grams: None,
+        signal: None,
     };
 }
 
@@ -58,7 +65,7 @@ pub struct BudgetState {
     /// How it stands.
     pub standing: Standing,
     /// What was used, in the budget's unit, as far as it is known: by all runs of the month, or by that one which used
-    /// the most.
+    /// the most. Grams of runs that count different things are not added: those of which there are most.
     pub used: f64,
     /// The same over the limit.
     pub used_ratio: f64,
@@ -90,15 +97,21 @@ pub fn state(
         .iter()
         .filter_map(|counted| Some((&counted.run, used_by(counted)?)));
     let most = known.clone().max_by(|(_, a), (_, b)| a.total_cmp(b));
+    let sums = match budget.rule.unit {
+        Unit::Grams => sums_by_signal(counted, used_by),
+        Unit::Joules => BTreeMap::from([(None, known.clone().map(|(_, used)| used).sum())]),
+    };
     let (used, run) = if budget.rule.monthly {
-        (known.clone().fold(0.0, |sum, (_, used)| sum + used), None)
+        (sums.values().copied().fold(0.0, f64::max), None)
     } else {
         most.map_or((0.0, None), |(run, used)| (used, Some(run.clone())))
     };
+    // Of a run that the ledger does not know nothing is known.
+    let is_missing = counted.is_empty() && matches!(budget.rule.scope, Scope::Run(_));
     let unknown_runs = (counted.len() - known.count()) as u64;
     let standing = if used > budget.rule.limit {
         Standing::Over
-    } else if unknown_runs > 0 || cut {
+    } else if unknown_runs > 0 || cut || is_missing || (budget.rule.monthly && sums.len() > 1) {
         Standing::Unknown
     } else {
         Standing::Kept
@@ -114,4 +127,18 @@ pub fn state(
         unknown_runs,
         cut,
     }
+}
+
+/// What was used, by what the grams count.
+fn sums_by_signal(
+    counted: &[Counted],
+    used_by: impl Fn(&Counted) -> Option<f64>,
+) -> BTreeMap<Option<Signal>, f64> {
+    let mut sums = BTreeMap::new();
+    for run in counted {
+        if let Some(used) = used_by(run).filter(|used| *used > 0.0) {
+            *sums.entry(run.amount.signal).or_default() += used;
+        }
+    }
+    sums
 }

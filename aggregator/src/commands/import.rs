@@ -12,11 +12,12 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
+use jiff::Timestamp;
 
-use super::output::{Progress, print, tell};
+use super::output::{Progress, print};
 use crate::cli::LedgerArgs;
 use crate::format::{escape, units};
-use crate::intensity::{self, Signal, Slot};
+use crate::intensity;
 use crate::source::Source;
 use crate::store::Written;
 
@@ -113,6 +114,11 @@ async fn import_intensity(file: &Path, ledger: &LedgerArgs) -> anyhow::Result<St
     if slots.is_empty() {
         bail!("{name} has a header and no rows: nothing to import");
     }
+    let now = Timestamp::now();
+    for (row, slot) in slots.iter().enumerate() {
+        slot.validate_at(now)
+            .with_context(|| format!("{name}: row {}", row + 1))?;
+    }
     let source = Source::open_for_writing(ledger)?;
     let progress = Progress::new(slots.len() as u64, "importing");
     let mut changed = 0;
@@ -124,22 +130,11 @@ async fn import_intensity(file: &Path, ledger: &LedgerArgs) -> anyhow::Result<St
         progress.set(done);
     }
     drop(progress);
-    warn_of_other_signals(&slots);
     let total = slots.len();
     Ok(match changed {
         0 => format!("{name}: already imported, nothing changed (slots: {total})"),
         changed => format!("{name}: {changed} of {total} slots are new or changed"),
     })
-}
-
-fn warn_of_other_signals(slots: &[Slot]) {
-    let used = Signal::default();
-    let others = slots.iter().filter(|slot| slot.kind != used).count();
-    if others > 0 {
-        tell(&format!(
-            "note: {others} slots are kept but enter no report: those use {used}"
-        ));
-    }
 }
 
 fn read(file: &Path) -> anyhow::Result<Vec<u8>> {

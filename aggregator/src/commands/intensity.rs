@@ -24,9 +24,9 @@ pub struct IntensityArgs {
     /// Intensity zone, such as FR
     #[arg(long, value_name = "ZONE")]
     zone: Option<String>,
-    /// What the figures are to count, such as average-lifecycle-production or marginal-direct
-    #[arg(long, value_name = "KIND", requires = "zone", default_value_t)]
-    signal: Signal,
+    /// What the figures are to count, such as average-lifecycle-production or marginal-direct [default: what the sites of the zone use]
+    #[arg(long, value_name = "KIND", requires = "zone")]
+    signal: Option<Signal>,
     /// Start: a time (RFC 3339) or how long ago (24h, 7d); 24h if not given
     #[arg(long, value_name = "TIME", requires = "zone")]
     from: Option<When>,
@@ -80,8 +80,7 @@ async fn of_zone(zone: &str, args: &IntensityArgs, ledger: &LedgerArgs) -> anyho
     }
     if slots.is_empty() {
         tell(&format!(
-            "no intensity ({}) is known for zone {zone} in that time",
-            args.signal
+            "no intensity is known for zone {zone} in that time; --signal KIND asks for another kind"
         ));
         return Ok(String::new());
     }

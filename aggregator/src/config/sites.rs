@@ -56,6 +56,8 @@ struct NodeTypeEntry {
     cpus: u32,
     #[serde(default, alias = "gpu-kg")]
     gpu_kg: f64,
+    #[serde(default, alias = "gpu-watts")]
+    gpu_watts: f64,
     #[serde(default)]
     source: String,
 }
@@ -140,6 +142,7 @@ fn site(entry: SiteEntry, intensity: &mut IntensityConfig) -> Result<Site, Inval
         pue_by_year: entry.pue_by_year,
         pue_source,
         market,
+        recorded: Vec::new(),
         embodied: embodied.map_err(in_site)?,
         name,
     })
@@ -201,6 +204,12 @@ fn node_type(entry: NodeTypeEntry) -> Result<NodeType, String> {
                 .to_owned(),
         );
     }
+    let is_power = entry.gpu_watts.is_finite() && entry.gpu_watts > 0.0;
+    if entry.gpu_kg > 0.0 && !is_power {
+        return Err(
+            "has GPUs with gpu_kg and no gpu_watts: the most that one of them draws".to_owned(),
+        );
+    }
     Ok(NodeType {
         nodes: entry
             .nodes
@@ -211,6 +220,7 @@ fn node_type(entry: NodeTypeEntry) -> Result<NodeType, String> {
         life_years: entry.life_years,
         cpus: entry.cpus,
         gpu_kg: entry.gpu_kg,
+        gpu_watts: entry.gpu_watts,
         source: entry.source,
     })
 }

@@ -76,7 +76,7 @@ fn a_site_has_a_grid_a_building_contracts_and_hardware() {
             pue-by-year: { '2025': 1.4 }
             market: { g-per-kwh: 12.5, by-year: { 2025: 30 }, source: wind }
             embodied:
-              - { nodes: ['b-gpu-*'], total-kg: 1500, life-years: 4, cpus: 64, gpu-kg: 150, source: maker }
+              - { nodes: ['b-gpu-*'], total-kg: 1500, life-years: 4, cpus: 64, gpu-kg: 150, gpu-watts: 700, source: maker }
               - { nodes: ['*'], total_kg: 1000, life_years: 5, cpus: 32 }
             nodes: ['b-*']
         ";

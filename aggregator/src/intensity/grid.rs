@@ -14,7 +14,7 @@ pub type Grids = BTreeMap<String, Grid>;
 #[derive(Clone, Debug, Default)]
 pub struct Grid {
     by_signal: BTreeMap<Signal, Vec<Slot>>,
-    revisions: BTreeSet<Timestamp>,
+    revisions: BTreeMap<Signal, BTreeSet<Timestamp>>,
     spreads: Spreads,
 }
 
@@ -40,7 +40,11 @@ impl Grid {
 
     /// With the times at which its slots were recorded.
     #[must_use]
-    pub fn with_revisions(self, revisions: BTreeSet<Timestamp>) -> Self {
+    pub fn with_revisions(self, recorded: impl IntoIterator<Item = (Signal, Timestamp)>) -> Self {
+        let mut revisions = BTreeMap::<Signal, BTreeSet<Timestamp>>::new();
+        for (signal, time) in recorded {
+            revisions.entry(signal).or_default().insert(time);
+        }
         Self { revisions, ..self }
     }
 
@@ -99,9 +103,8 @@ impl Grid {
             .map(|(other, slots)| (*other, slots.as_slice()))
     }
 
-    /// The times at which its slots were recorded.
-    #[must_use]
-    pub fn revisions(&self) -> &BTreeSet<Timestamp> {
-        &self.revisions
+    /// The times at which its slots of a signal were recorded.
+    pub fn revisions(&self, signal: Signal) -> impl Iterator<Item = Timestamp> {
+        self.revisions.get(&signal).into_iter().flatten().copied()
     }
 }

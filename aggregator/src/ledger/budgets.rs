@@ -210,6 +210,7 @@ impl Ledger {
         Ok(Amount {
             joules: Some(report.energy_joules),
             grams: report.carbon_grams,
+            signal: report.intensity.first().map(|used| used.kind),
         })
     }
 }

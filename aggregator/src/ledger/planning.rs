@@ -31,6 +31,9 @@ pub struct PlanQuery {
     pub at: Option<Timestamp>,
 }
 
+/// As much no cluster draws.
+const MAX_WATTS: f64 = 1e9;
+
 /// Why there is no plan, or no score of one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PlanError {
@@ -38,7 +41,7 @@ pub enum PlanError {
     #[error("a plan needs {0}")]
     Lacks(&'static str),
     /// The power is none.
-    #[error("the power must be more than 0 watts")]
+    #[error("the power must be more than 0 watts, and at most {MAX_WATTS:e}")]
     Power,
     /// There is no such site.
     #[error(
@@ -65,8 +68,9 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError::Plan`] where there is none, or the question does not say enough.
     pub fn plan(&self, query: &PlanQuery, now: Timestamp) -> Result<Plan, LedgerError> {
-        let work = self.work(query, now)?;
-        self.plan_work(&work, query.at.unwrap_or(now), query.at)
+        let made = made(query, now);
+        let work = self.work(query, made)?;
+        self.plan_work(&work, made)
     }
 
     /// What came of a plan that was made at a time, by what is known now.
@@ -74,21 +78,16 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError::Plan`] where there was none, or its window is not over and settled.
     pub fn plan_score(&self, query: &PlanQuery, now: Timestamp) -> Result<Score, LedgerError> {
-        let work = self.work(query, now)?;
-        let plan = self.plan_work(&work, query.at.unwrap_or(now), query.at)?;
+        let made = made(query, now);
+        let work = self.work(query, made)?;
+        let plan = self.plan_work(&work, made)?;
         let actual = self.timeline_of(&work, plan.now, plan.window_end, None)?;
         plan::score(&work, plan, &actual, now).map_err(of_score)
     }
 
-    /// By what was known at `as_of`.
-    fn plan_work(
-        &self,
-        work: &Work,
-        now: Timestamp,
-        as_of: Option<Timestamp>,
-    ) -> Result<Plan, LedgerError> {
-        // Sub-seconds are of no use to who is to start then.
-        let now = Timestamp::from_second(now.as_second()).unwrap_or(now);
+    /// At `now`, by what was known then.
+    fn plan_work(&self, work: &Work, now: Timestamp) -> Result<Plan, LedgerError> {
+        let as_of = now.checked_add(SignedDuration::from_millis(999)).ok();
         let end = now.checked_add(work.within).unwrap_or(Timestamp::MAX);
         let past = now.checked_sub(LOOK_BACK).unwrap_or(Timestamp::MIN);
         let timeline = self.timeline_of(work, now, end, as_of)?;
@@ -118,7 +117,7 @@ impl Ledger {
         let like = query.like.as_ref().map(|run| self.report(&run.query()));
         let like = like.transpose()?;
         let site = self.site_of(query, like.as_ref())?;
-        let (intensity_zone, signal) = grid(query, site.as_ref())?;
+        let (intensity_zone, signal) = self.grid(query, site.as_ref())?;
         let duration = query.duration.or_else(|| like.as_ref().map(length));
         let duration = duration.ok_or(PlanError::Lacks("--duration or --like"))?;
         let pue = match (&like, &site) {
@@ -138,6 +137,23 @@ impl Ledger {
             within: query.within,
             usage,
         })
+    }
+
+    /// The zone and the signal: those asked for, else the site's, else what the sites of the zone use.
+    fn grid(
+        &self,
+        query: &PlanQuery,
+        site: Option<&Site>,
+    ) -> Result<(String, Signal), LedgerError> {
+        let of_site = site.and_then(|site| site.intensity_zone.as_ref());
+        let zone = query.intensity_zone.as_ref().or(of_site);
+        let name = || site.map(|site| site.name.clone()).unwrap_or_default();
+        let zone = normalized_zone(zone.ok_or_else(|| PlanError::NoZone(name()))?);
+        let signal = match query.signal.or(site.map(|site| site.signal)) {
+            Some(signal) => signal,
+            None => self.signal_of(&zone)?,
+        };
+        Ok((zone, signal))
     }
 
     /// The site that is named, or else the one that the run was at, where the question names no grid.
@@ -173,19 +189,16 @@ fn of_score(refused: NoScore) -> LedgerError {
     PlanError::from(refused).into()
 }
 
-/// The zone and the signal: those asked for, else the site's.
-fn grid(query: &PlanQuery, site: Option<&Site>) -> Result<(String, Signal), PlanError> {
-    let of_site = site.and_then(|site| site.intensity_zone.as_ref());
-    let zone = query.intensity_zone.as_ref().or(of_site);
-    let name = || site.map(|site| site.name.clone()).unwrap_or_default();
-    let zone = zone.ok_or_else(|| PlanError::NoZone(name()))?;
-    let signal = query.signal.or(site.map(|site| site.signal));
-    Ok((normalized_zone(zone), signal.unwrap_or_default()))
+/// When the plan is made. Sub-seconds are of no use to who is to start then; what was recorded within the second is known, so
+/// that a score finds the same plan.
+fn made(query: &PlanQuery, now: Timestamp) -> Timestamp {
+    let made = query.at.unwrap_or(now);
+    Timestamp::from_second(made.as_second()).unwrap_or(made)
 }
 
 /// Mean power: the one asked for, else the run's.
 fn watts(query: &PlanQuery, like: Option<&Report>) -> Result<Option<f64>, PlanError> {
-    let is_power = |watts: f64| watts.is_finite() && watts > 0.0;
+    let is_power = |watts: f64| watts > 0.0 && watts <= MAX_WATTS;
     match (query.watts, like) {
         (Some(watts), _) if !is_power(watts) => Err(PlanError::Power),
         (Some(watts), _) => Ok(Some(watts)),

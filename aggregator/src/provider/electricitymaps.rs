@@ -154,8 +154,8 @@ impl ElectricityMaps {
     ) -> Result<Vec<Slot>, ProviderError> {
         if self.has_past_range.load(Relaxed) {
             match self.past_range(zone, from, to).await {
-                // A plan without it, or a token that is good for nothing: the last day tells.
-                Err(ProviderError::Refused(_) | ProviderError::Unauthorized(_)) => {}
+                // A plan without it.
+                Err(ProviderError::Refused(_)) => {}
                 told => return told,
             }
         }

@@ -54,8 +54,25 @@ impl Request<'_> {
         let hidden = [secret, bare]
             .into_iter()
             .filter(|hidden| !hidden.is_empty());
-        hidden.fold(text.to_owned(), |text, hidden| text.replace(hidden, HIDDEN))
+        hidden
+            .flat_map(forms)
+            .fold(text.to_owned(), |text, hidden| {
+                text.replace(&hidden, HIDDEN)
+            })
     }
+}
+
+/// A secret as it is, and as it stands in JSON and in an address.
+fn forms(secret: &str) -> [String; 3] {
+    let json = serde_json::Value::from(secret).to_string();
+    let mut address = Url::parse("http://h/").expect("it is an address");
+    address.set_query(Some(secret));
+    let address = address.query().unwrap_or_default().to_owned();
+    [
+        secret.to_owned(),
+        json.trim_matches('"').to_owned(),
+        address,
+    ]
 }
 
 impl Http {
@@ -135,7 +152,13 @@ impl Http {
         let text = body(response).await;
         // What a refusal says may be missing, or be no text.
         let said = text.as_deref().unwrap_or_default();
-        match refusal(status, after, said, self.has_succeeded.load(Relaxed)) {
+        // Before anything of it is cut or written otherwise. Of a good answer nothing is shown.
+        let said = if (200..300).contains(&status) {
+            String::new()
+        } else {
+            request.hide_in(said)
+        };
+        match refusal(status, after, &said, self.has_succeeded.load(Relaxed)) {
             Some(error) => Err(Failed {
                 status: Some(status),
                 error,
@@ -205,4 +228,30 @@ fn is_loopback(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default();
     let address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
     host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_hidden_in_every_form_that_is_repeated() {
+        let long = "k".repeat(300);
+        for key in ["abc123", r#"ab"cd'ef\gh"#, "a b&c=d%", long.as_str()] {
+            let secret = Secret::new(key).unwrap();
+            let request = Request {
+                path: &[],
+                query: &[],
+                credentials: None,
+                secret: Some(&secret),
+            };
+            for form in forms(key) {
+                let hidden = request.hide_in(&format!("bad token {form}!"));
+                assert_eq!(hidden, "bad token ***!", "{form}");
+            }
+            let body = serde_json::json!({ "error": format!("bad token {key}") }).to_string();
+            let refused = refusal(401, None, &request.hide_in(&body), false).unwrap();
+            assert!(!refused.to_string().contains(&key[..3]), "{refused}");
+        }
+    }
 }

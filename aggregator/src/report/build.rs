@@ -94,9 +94,10 @@ impl<'a> Account<'a> {
         for own in own {
             let energy = own.active + own.idle;
             let grams = self.sites.carbon(cell, energy, from, to).grams;
+            let factors = (grams, self.sites.pue(cell));
             let stage = self
                 .stages
-                .add(cell, own.labels, own.active, own.idle, grams);
+                .add(cell, own.labels, own.active, own.idle, factors);
             self.pods.add(own.labels, own.active, own.idle, grams);
             self.course.add(cell.start, stage, own.active, own.idle);
         }
@@ -152,7 +153,8 @@ impl<'a> Account<'a> {
                 Vec::new()
             },
             course: if self.query.course {
-                self.course.finish(stages.len())
+                self.course
+                    .finish(stages.len(), footprint.signals().len() <= 1)
             } else {
                 Vec::new()
             },
@@ -218,8 +220,12 @@ fn own_shares<'a>(ledger: &'a RunLedger, cell: &Cell, split: &IdleSplit) -> Vec<
         .collect()
 }
 
-/// The part of a cell's time in which the run ran; all of it where the run's times do not touch it.
+/// The time that a cell's energy is spread over: its minute, as metrics and exports have it; of an hour into which minutes were
+/// folded, the part in which the run ran.
 fn window(summary: &RunSummary, cell: &Cell) -> (Timestamp, Timestamp) {
+    if !cell.is_hour() {
+        return (cell.start, cell.end());
+    }
     let (from, to) = (cell.start.max(summary.start), cell.end().min(summary.end));
     if from < to {
         (from, to)

@@ -65,7 +65,8 @@ impl Course {
         &mut self.parts[number]
     }
 
-    pub(super) fn finish(self, stages: usize) -> Vec<CoursePart> {
+    /// `is_one_signal`: all grams count the same.
+    pub(super) fn finish(self, stages: usize, is_one_signal: bool) -> Vec<CoursePart> {
         let (start_ms, part_ms) = (self.start_ms, self.part_ms);
         let time = |ms| Timestamp::from_millisecond(ms).ok();
         let parts = self.parts.into_iter().zip(0..);
@@ -75,7 +76,11 @@ impl Course {
                 let to = from
                     .checked_add(SignedDuration::from_millis(part_ms))
                     .ok()?;
-                Some(part.finish(from, to, stages))
+                let part = part.finish(from, to, stages);
+                Some(CoursePart {
+                    g_per_kwh: part.g_per_kwh.filter(|_| is_one_signal),
+                    ..part
+                })
             })
             .collect()
     }

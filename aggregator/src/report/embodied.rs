@@ -51,7 +51,7 @@ impl Embodied {
                 .fold(0.0, f64::max);
             self.grams += making(kind.total_kg, kind, length_ms) * part;
             for gpu in alike().filter(|cell| is_gpu(cell)) {
-                self.grams += making(kind.gpu_kg, kind, length_ms) * gpu_part(gpu, &is_own);
+                self.grams += making(kind.gpu_kg, kind, length_ms) * gpu_part(gpu, kind, &is_own);
             }
         }
     }
@@ -107,9 +107,11 @@ fn cpu_part(
     own / all.max(capacity)
 }
 
-/// The driver tells of a GPU's users by what they made it do, and that is what its energy went by.
-fn gpu_part(cell: &Cell, is_own: impl Fn(&Share) -> bool) -> f64 {
+/// The same of a GPU, by the active energy that it was made to use, of what it can use in that time: so a minute counts the same
+/// by itself and in its hour.
+fn gpu_part(cell: &Cell, kind: &NodeType, is_own: impl Fn(&Share) -> bool) -> f64 {
     let joules = |share: &Share| share.active.joules();
+    let capacity = kind.gpu_watts * f64::from(cell.length_ms) / 1e3;
     let all = cell.shares.iter().map(joules).sum::<f64>() + cell.system.joules();
     let own: f64 = cell
         .shares
@@ -117,7 +119,8 @@ fn gpu_part(cell: &Cell, is_own: impl Fn(&Share) -> bool) -> f64 {
         .filter(|share| is_own(share))
         .map(joules)
         .sum();
-    if all > 0.0 { own / all } else { 0.0 }
+    let whole = all.max(capacity);
+    if whole > 0.0 { own / whole } else { 0.0 }
 }
 
 /// Cells that begin at the same time on the same node, in the order in which the ledger has them.
@@ -146,6 +149,7 @@ mod tests {
             life_years: 4.0,
             cpus,
             gpu_kg: 150.0,
+            gpu_watts: 1.0 / 900_000.0,
             source: "a test".to_owned(),
         }
     }
@@ -211,11 +215,19 @@ mod tests {
     }
 
     #[test]
-    fn a_gpu_goes_by_what_it_was_made_to_use() {
+    fn a_gpu_goes_by_what_it_was_made_to_use_of_what_it_can() {
+        // 3 and 1 uJ; in an hour it can use 4 mJ.
         let cells = [cell("gpu-0", &[3_000, 1_000], 0)];
-        let found = grams(&cells, 2, EmbodiedPolicy::Use, 0).unwrap();
         let whole = making(150.0, &kind(2), HOUR_MS);
-        assert!((found - whole * 0.75).abs() < 1e-12, "{found}");
+        let found = grams(&cells, 2, EmbodiedPolicy::Use, 0).unwrap();
+        assert!((found - whole * 0.000_75).abs() < 1e-12, "{found}");
+        // An hour counts as its minutes do.
+        let minute = Cell {
+            length_ms: HOUR_MS / 60,
+            ..cells[0].clone()
+        };
+        let of_minute = grams(&[minute], 2, EmbodiedPolicy::Use, 0).unwrap();
+        assert!((found - of_minute).abs() < 1e-12, "{found} and {of_minute}");
     }
 
     #[test]

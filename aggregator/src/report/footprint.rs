@@ -43,7 +43,7 @@ impl<'a> Sites<'a> {
         self.of(cell).map(|at| at.site)
     }
 
-    fn pue(&self, cell: &Cell) -> f64 {
+    pub(super) fn pue(&self, cell: &Cell) -> f64 {
         self.of(cell).map_or(1.0, |at| at.site.pue_at(cell.start))
     }
 
@@ -74,6 +74,7 @@ pub(super) struct Footprint {
     facility_joules: f64,
     uncovered_joules: f64,
     grams_by_basis: BTreeMap<IntensityBasis, f64>,
+    joules_by_basis: BTreeMap<IntensityBasis, f64>,
     by_source: BTreeMap<(String, String, Signal), SourceSum>,
     by_other_signal: BTreeMap<Signal, SourceSum>,
     range: CarbonBounds,
@@ -95,11 +96,12 @@ pub(super) struct Footprint {
     pub(super) sites_without_market: BTreeSet<String>,
 }
 
-/// Energy (IT side) and grams.
+/// Energy (IT side), its grams, and what they come to with PUE.
 #[derive(Default)]
 struct SourceSum {
     joules: f64,
     grams: f64,
+    facility_grams: f64,
 }
 
 /// How far the grams may be off, as far as anything is known of it.
@@ -197,10 +199,14 @@ impl Footprint {
         self.zones_with_gaps.insert((zone.clone(), site.signal));
         let grid = at.and_then(|at| at.grid);
         for (signal, slots) in grid.iter().flat_map(|grid| grid.others(site.signal)) {
+            if !self.by_other_signal.contains_key(&signal) {
+                let times = grid.iter().flat_map(|grid| grid.revisions(signal));
+                self.revisions.extend(times);
+            }
             let sum = self.by_other_signal.entry(signal).or_default();
             for (slot, joules) in spread(gap.joules, gap.from, gap.to, slots).parts {
                 sum.joules += joules;
-                sum.grams += grams(joules, pue, slot.g_per_kwh);
+                sum.facility_grams += grams(joules, pue, slot.g_per_kwh);
             }
         }
     }
@@ -208,9 +214,10 @@ impl Footprint {
     fn note_site(&mut self, at: Option<AtSite<'_>>, cell: &Cell, pue: f64, joules: f64) {
         if !self.sites.contains(&cell.site) {
             self.sites.insert(cell.site.clone());
-        }
-        if let Some(grid) = at.and_then(|at| at.grid) {
-            self.revisions.extend(grid.revisions());
+            let own = at.and_then(|at| Some(at.grid?.revisions(at.site.signal)));
+            self.revisions.extend(own.into_iter().flatten());
+            let settings = at.iter().flat_map(|at| &at.site.recorded);
+            self.revisions.extend(settings);
         }
         if pue <= 1.0 {
             self.sites_without_pue.insert(cell.site.clone());
@@ -246,6 +253,7 @@ impl Footprint {
         pue: f64,
     ) {
         *self.grams_by_basis.entry(slot.basis).or_default() += grams;
+        *self.joules_by_basis.entry(slot.basis).or_default() += joules;
         let spread = at
             .and_then(|at| at.grid)
             .and_then(|grid| grid.spread(slot.kind, slot.basis));
@@ -254,11 +262,24 @@ impl Footprint {
         let sum = self.by_source.entry(key).or_default();
         sum.joules += joules;
         sum.grams += grams / pue;
+        sum.facility_grams += grams;
     }
 
-    /// Whether grams are known for all of the energy.
+    /// Whether there is one figure for all of the energy: none of it lacks one, and all count the same.
     pub(super) fn is_complete(&self) -> bool {
-        self.uncovered_joules <= 0.0
+        self.uncovered_joules <= 0.0 && self.signals().len() <= 1
+    }
+
+    /// Those that alone tell of some of the energy.
+    pub(super) fn other_signals(&self) -> impl Iterator<Item = &Signal> {
+        let told = self.by_other_signal.iter();
+        told.filter(|(_, sum)| sum.joules > 0.0)
+            .map(|(kind, _)| kind)
+    }
+
+    /// What the grams count.
+    pub(super) fn signals(&self) -> BTreeSet<Signal> {
+        self.by_source.keys().map(|(_, _, kind)| *kind).collect()
     }
 
     pub(super) fn grams(&self) -> f64 {
@@ -287,11 +308,18 @@ impl Footprint {
         &self.revisions
     }
 
+    /// By grams; by energy where there are none, and where they do not count the same.
     pub(super) fn shares_by_basis(&self) -> IntensityShares {
-        let total = self.grams();
+        let by_grams = self.grams() > 0.0 && self.signals().len() == 1;
+        let parts = if by_grams {
+            &self.grams_by_basis
+        } else {
+            &self.joules_by_basis
+        };
+        let total: f64 = parts.values().sum();
         let share = |basis| {
-            let grams = self.grams_by_basis.get(&basis).copied().unwrap_or(0.0);
-            if total > 0.0 { grams / total } else { 0.0 }
+            let part = parts.get(&basis).copied().unwrap_or(0.0);
+            if total > 0.0 { part / total } else { 0.0 }
         };
         IntensityShares {
             measured: share(IntensityBasis::Measured),
@@ -315,22 +343,34 @@ impl Footprint {
         self.by_source.iter().filter_map(used).collect()
     }
 
-    /// What other signals say of the energy that has no figure.
+    /// What each signal says, where there is not one figure for all: other signals of the energy that has none of its
+    /// site's own, and the sites' own where they differ.
     pub(super) fn subtotals(&self) -> Vec<Subtotal> {
-        let subtotal = |(kind, sum): (&Signal, &SourceSum)| Subtotal {
-            kind: *kind,
-            energy_joules: rounded(sum.joules),
-            carbon_grams: sum.grams,
+        let mut sums = BTreeMap::<Signal, (f64, f64)>::new();
+        let mut add = |kind: Signal, joules: f64, grams: f64| {
+            let sum = sums.entry(kind).or_default();
+            *sum = (sum.0 + joules, sum.1 + grams);
         };
-        let sums = self.by_other_signal.iter();
-        sums.filter(|(_, sum)| sum.joules > 0.0)
-            .map(subtotal)
-            .collect()
+        for (kind, sum) in &self.by_other_signal {
+            add(*kind, sum.joules, sum.facility_grams);
+        }
+        if self.signals().len() > 1 {
+            for ((_, _, kind), sum) in &self.by_source {
+                add(*kind, sum.joules, sum.facility_grams);
+            }
+        }
+        let subtotal = |(kind, (joules, grams))| Subtotal {
+            kind,
+            energy_joules: rounded(joules),
+            carbon_grams: grams,
+        };
+        let told = sums.into_iter().filter(|(_, (joules, _))| *joules > 0.0);
+        told.map(subtotal).collect()
     }
 
     /// `carbon_grams` as the report has them.
     pub(super) fn scope2(&self, carbon_grams: Option<f64>) -> Scope2 {
-        let is_average = self.by_source.keys().all(|(_, _, kind)| kind.is_average());
+        let is_average = self.signals().iter().all(|kind| kind.is_average());
         let has_market = self.sites_without_market.is_empty() && !self.sites.is_empty();
         Scope2 {
             location_grams: carbon_grams.filter(|_| is_average),
@@ -355,6 +395,6 @@ impl Footprint {
 }
 
 /// Without what adding up many parts leaves beyond the ninth decimal: a mean of equal figures is that figure.
-fn rounded(mean: f64) -> f64 {
+pub(super) fn rounded(mean: f64) -> f64 {
     (mean * 1e9).round() / 1e9
 }

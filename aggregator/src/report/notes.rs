@@ -22,7 +22,7 @@ pub(super) struct Known<'a> {
 type Note = fn(&Report, &Known<'_>) -> Option<String>;
 
 /// All notes, in the order in which they are told.
-const NOTES: [Note; 16] = [
+const NOTES: [Note; 17] = [
     |report, _| {
         nothing_known(report).then(|| {
             "No grams: no energy is known for the run; no zone could be read while it ran."
@@ -46,6 +46,16 @@ const NOTES: [Note; 16] = [
              bring it with `hxmlops import intensity FILE`, or correct the site's zone or signal.",
             signals.join(", ")
         ))
+    },
+    |_, known| {
+        let signals = known.footprint.signals();
+        let kinds: Vec<&str> = signals.iter().map(|kind| kind.as_str()).collect();
+        (kinds.len() > 1).then(|| {
+            format!(
+                "No grams: its sites count different things ({}), which are never added; each is a subtotal of its own.",
+                kinds.join(", ")
+            )
+        })
     },
     |report, _| {
         let part = report.energy_basis.modelled;
@@ -86,7 +96,9 @@ const NOTES: [Note; 16] = [
     },
     |report, _| {
         report.idle_by_hour.then(|| {
-            "Idle energy was shared out by the hour: the minutes of so long ago are folded into hours.".to_owned()
+            "By the hour: the minutes of so long ago are folded into hours, within which idle energy was shared out and the \
+             intensity applied as if all was used evenly; the figures may differ from those of before."
+                .to_owned()
         })
     },
     |report, _| {
@@ -106,8 +118,11 @@ const NOTES: [Note; 16] = [
         ))
     },
     |_, known| {
-        let subtotals = known.footprint.subtotals();
-        let kinds: Vec<&str> = subtotals.iter().map(|other| other.kind.as_str()).collect();
+        let kinds: Vec<&str> = known
+            .footprint
+            .other_signals()
+            .map(|kind| kind.as_str())
+            .collect();
         (!kinds.is_empty()).then(|| {
             format!(
                 "Of some of the energy without a figure only other signals tell ({}); they are subtotals of their \

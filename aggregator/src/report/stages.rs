@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use wire::Energy;
 
+use super::footprint::rounded;
 use super::{ComponentReport, StageReport};
 use crate::store::{Cell, WorkloadLabels};
 
@@ -16,6 +17,8 @@ pub(super) struct Stages {
 #[derive(Default)]
 struct Stage {
     grams: f64,
+    joules: f64,
+    facility_joules: f64,
     /// (active, idle) by component, zone and whether it is modelled.
     components: BTreeMap<(String, String, bool), (Energy, Energy)>,
 }
@@ -40,7 +43,7 @@ impl Stages {
         labels: &WorkloadLabels,
         active: Energy,
         idle: Energy,
-        grams: f64,
+        (grams, pue): (f64, f64),
     ) -> usize {
         let place = self.order.iter().position(|name| *name == labels.stage);
         let place = place.unwrap_or_else(|| {
@@ -49,6 +52,8 @@ impl Stages {
         });
         let stage = self.stages.entry(labels.stage.clone()).or_default();
         stage.grams += grams;
+        stage.joules += (active + idle).joules();
+        stage.facility_joules += (active + idle).joules() * pue;
         let key = (labels.component.clone(), cell.zone.clone(), cell.modelled);
         let (sum_active, sum_idle) = stage.components.entry(key).or_default();
         *sum_active += active;
@@ -86,6 +91,11 @@ fn stage_report(name: String, stage: Stage, told: bool) -> StageReport {
         stage: name,
         energy_joules: energy.joules(),
         carbon_grams: told.then_some(stage.grams),
+        pue: if stage.joules > 0.0 {
+            rounded(stage.facility_joules / stage.joules)
+        } else {
+            1.0
+        },
         components: stage.components.into_iter().map(component).collect(),
     }
 }

@@ -50,7 +50,7 @@ pub fn show(app: &App, now: Timestamp, is_stopping: &dyn Fn() -> bool) -> Result
             if is_stopping() {
                 return Err(StoreError::Busy.into());
             }
-            app.amounts.of(&app.ledger, run, period)
+            app.amounts.of(&app.ledger, run, period, now)
         })?;
     app.amounts.forget_unused();
     app.metrics.show_budgets(states);

@@ -9,6 +9,7 @@ mod loss;
 mod names;
 mod open;
 mod read;
+mod recording;
 mod retention;
 mod row;
 mod sites;
@@ -33,9 +34,10 @@ use super::{
     Tidied,
 };
 use crate::budget::Budget;
-use crate::intensity::Slot;
+use crate::intensity::{Signal, Slot};
 use crate::site::Site;
 use crate::token::TokenRecord;
+use recording::Recording;
 use write::Writer;
 use writer::WriterThread;
 
@@ -208,7 +210,7 @@ impl Store for SqliteStore {
     }
 
     fn put_sites(&self, sites: &[Site], now: Timestamp) -> Result<(), StoreError> {
-        let sites = sites.to_vec();
+        let (sites, now) = (sites.to_vec(), Recording::asked_at(now));
         self.writer()?
             .run(move |writer| Ok(sites::put_sites(writer.connection(), &sites, now)?))
     }
@@ -218,7 +220,7 @@ impl Store for SqliteStore {
     }
 
     fn put_slots(&self, slots: &[Slot], now: Timestamp) -> Result<usize, StoreError> {
-        let slots = slots.to_vec();
+        let (slots, now) = (slots.to_vec(), Recording::asked_at(now));
         self.writer()?
             .run(move |writer| Ok(slots::put_slots(writer.connection(), &slots, now)?))
     }
@@ -238,7 +240,7 @@ impl Store for SqliteStore {
         intensity_zone: &str,
         from: Timestamp,
         to: Timestamp,
-    ) -> Result<Vec<Timestamp>, StoreError> {
+    ) -> Result<Vec<(Signal, Timestamp)>, StoreError> {
         self.read(|connection| slots::slot_revisions(connection, intensity_zone, from, to))
     }
 

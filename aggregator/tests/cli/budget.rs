@@ -181,8 +181,10 @@ fn a_budget_that_cannot_be_is_usage() {
     );
     usage(
         &["b", "--run", "r", "--grams", "0"],
-        "it must be more than 0",
+        "it must be within 0.000001 and 1e18",
     );
-    usage(&["", "--run", "r", "--grams", "5"], "needs a name");
+    for name in ["", ".", ".."] {
+        usage(&[name, "--run", "r", "--grams", "5"], "needs a name");
+    }
     run(["budget", "check", "--workflow", "w"]).assert_usage("--run <ID>");
 }

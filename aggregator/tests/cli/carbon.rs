@@ -69,6 +69,7 @@ fn lab() -> Site {
             life_years: 4.0,
             cpus: 8,
             gpu_kg: 0.0,
+            gpu_watts: 0.0,
             source: "its maker".to_owned(),
         }],
         ..Site::named("lab")
@@ -88,19 +89,19 @@ fn near(found: &Value, expected: f64) {
 fn a_report_is_restated_and_can_be_had_as_it_was() {
     let ledger = Ledger::new(lab());
     let annual = ledger.report(&[]);
-    assert_eq!(annual["revision"]["number"], 0);
+    assert_eq!(annual["revision"]["number"], 1, "the site's settings");
     near(&annual["intensity_basis"]["annual"], 1.0);
 
     ledger.intensity("FR,2026-01-05T10:00Z,2026-01-05T11:00Z,100,,meter,measured\n");
     let first = ledger.report(&[]);
     near(&first["carbon_grams"], R1 / 3.6e6 * 1.2 * 100.0);
-    assert_eq!(first["revision"]["number"], 1);
+    assert_eq!(first["revision"]["number"], 2);
     let then = first["revision"]["recorded"].as_str().unwrap().to_owned();
 
     ledger.intensity("FR,2026-01-05T10:00Z,2026-01-05T11:00Z,110,,meter,measured\n");
     let second = ledger.report(&[]);
     near(&second["carbon_grams"], R1 / 3.6e6 * 1.2 * 110.0);
-    assert_eq!(second["revision"]["number"], 2);
+    assert_eq!(second["revision"]["number"], 3);
 
     let mut again = ledger.report(&["--as-of", &then]);
     assert_eq!(again["revision"]["as_of"], then.as_str());
@@ -202,7 +203,7 @@ fn a_year_of_a_site_is_exported_by_the_hour() {
     check(number(0, "market_g"), R1 / 3.6e6 * 1.2 * 20.0);
     // Of the other hour only the year is known.
     check(number(1, "facility_kwh"), 181_000.0 / 3.6e6 * 1.2);
-    assert_eq!(rows[1]["hourly_g"], "0.0");
+    assert_eq!(rows[1]["hourly_g"], "0.0", "all of it is the year's");
     assert!(
         ended.stderr.contains("lab 2026: 0.196 kWh bought"),
         "{ended:?}"
@@ -217,4 +218,118 @@ fn a_year_of_a_site_is_exported_by_the_hour() {
     ledger
         .run(&["ledger", "export", "--year", "2026", "--site", "moon"])
         .assert_failed("the ledger knows no site 'moon'");
+}
+
+#[test]
+fn sites_that_count_different_things_have_no_figure_together() {
+    let ledger = Ledger::new(lab());
+    let store = SqliteStore::open(ledger.0.path()).unwrap();
+    let marginal = Site {
+        intensity_zone: Some("DE".to_owned()),
+        signal: "marginal-direct".parse().unwrap(),
+        ..Site::named("other")
+    };
+    store
+        .put_sites(&[marginal], jiff::Timestamp::UNIX_EPOCH)
+        .unwrap();
+    drop(store);
+    ledger.intensity(
+        "FR,2026-01-05T10:00Z,2026-01-05T11:00Z,100,,meter,measured\n\
+         DE,2026-01-05T10:00Z,2026-01-05T11:00Z,600,marginal-direct,meter,measured\n",
+    );
+    ledger.import(
+        "energy",
+        "start,end,site,workflow,run,stage,zone,joules,basis\n\
+         2026-01-05T10:40:00Z,2026-01-05T10:50:00Z,other,churn,r1,train,package-0,3600000,measured\n",
+    );
+    let report = ledger.report(&["--unit", "x", "--count", "1"]);
+    assert_eq!(report["carbon_grams"], Value::Null);
+    assert_eq!(report["scope2"]["location_grams"], Value::Null);
+    assert_eq!(report["sci"]["grams_per_unit"], Value::Null);
+    assert_eq!(report["uncovered_joules"], 0.0);
+    let subtotals = report["subtotals"].as_array().unwrap();
+    assert_eq!(subtotals.len(), 2, "{subtotals:?}");
+    near(&subtotals[0]["carbon_grams"], R1 / 3.6e6 * 1.2 * 100.0);
+    near(&subtotals[1]["carbon_grams"], 600.0);
+    let notes = report["notes"].to_string();
+    assert!(
+        notes.contains("its sites count different things"),
+        "{notes}"
+    );
+    ledger
+        .run(&["report", "r1", "--format", "modelcard"])
+        .assert_failed("grams");
+    ledger
+        .run(&[
+            "budget",
+            "set",
+            "b",
+            "--workflow",
+            "churn",
+            "--month",
+            "--grams",
+            "1e9",
+        ])
+        .assert_done();
+    let check = ["budget", "check", "--run", "r1", "--workflow", "churn"];
+    assert_eq!(ledger.run(&check).code, Some(1), "not known");
+}
+
+#[test]
+fn a_stage_is_compared_at_its_own_sites_pue() {
+    let ledger = Ledger::new(lab());
+    let store = SqliteStore::open(ledger.0.path()).unwrap();
+    let hot = Site {
+        pue: 2.0,
+        ..Site {
+            name: "hot".to_owned(),
+            ..lab()
+        }
+    };
+    store
+        .put_sites(&[hot], jiff::Timestamp::UNIX_EPOCH)
+        .unwrap();
+    drop(store);
+    // The second run uses ten times as much for its training, and nothing else differs.
+    let row = |run: &str, site: &str, stage: &str, joules: u32| {
+        format!(
+            "2026-01-05T10:00:00Z,2026-01-05T10:10:00Z,{site},c,{run},{stage},package-0,{joules},measured\n"
+        )
+    };
+    let rows = [
+        row("x1", "lab", "prep", 36_000),
+        row("x1", "hot", "train", 36_000),
+        row("x2", "lab", "prep", 36_000),
+        row("x2", "hot", "train", 360_000),
+    ];
+    let header = "start,end,site,workflow,run,stage,zone,joules,basis\n";
+    ledger.import("energy", &format!("{header}{}", rows.concat()));
+    let compared = ledger.run(&["compare", "x1", "x2", "--json"]);
+    let compared: Value = serde_json::from_str(compared.assert_done()).unwrap();
+    for stage in compared["stages"].as_array().unwrap() {
+        let why = &stage["difference_grams"];
+        near(&why["intensity"], 0.0);
+        near(&why["pue"], 0.0);
+    }
+    assert!(
+        compared["total"]["difference_grams"]["energy"]
+            .as_f64()
+            .unwrap()
+            > 0.0
+    );
+}
+
+#[test]
+fn nobody_has_measured_what_is_to_come() {
+    let ledger = Ledger::new(lab());
+    let file = ledger.0.path().join("file.csv");
+    let import = |row: &str| {
+        fs::write(&file, format!("{HEADER}\n{row}\n")).unwrap();
+        ledger.run(&["import", "intensity", file.to_str().unwrap()])
+    };
+    import("FR,2026-01-05T10:00Z,2226-01-05T11:00Z,100,,a guess,").assert_failed("row 1");
+    import("FR,2226-01-05T10:00Z,2226-01-05T11:00Z,100,,a guess,estimated")
+        .assert_failed("forecast");
+    import("FR,2226-01-05T10:00Z,2226-01-05T11:00Z,100,,a guess,forecast").assert_done();
+    import("FR,2026-01-05T10:00:00.1Z,2026-01-05T10:00:00.2Z,100,,x,").assert_failed("shorter");
 }

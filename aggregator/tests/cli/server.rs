@@ -336,7 +336,7 @@ fn each_question_has_its_address() {
             "--to",
             "2026-01-05T11:00:00Z",
         ],
-        "GET /api/v1/intensity?zone=FR&signal=average-lifecycle-production&from=2026-01-05T10%3A00%3A00Z&to=2026-01-05T11%3A00%3A00Z",
+        "GET /api/v1/intensity?zone=FR&from=2026-01-05T10%3A00%3A00Z&to=2026-01-05T11%3A00%3A00Z",
     );
     check(
         &[

@@ -14,7 +14,7 @@ use proptest::prelude::*;
 use wire::Energy;
 use wire::v1::Outcome;
 
-use crate::batches::{batch, interval, received, sample, time, workload, zone};
+use crate::batches::{START_MS, batch, interval, received, sample, time, workload, zone};
 
 /// Runs `test` on a fresh store of each kind.
 pub(crate) fn on_each_store(test: impl Fn(Arc<dyn Store>)) {
@@ -338,39 +338,48 @@ fn sites_are_kept_as_they_were() {
             pue: 1.2,
             ..Site::named("paris")
         };
-        let put = |site: &Site, ms| {
+        let put = |site: &Site, hour: i64| {
             store
-                .put_sites(std::slice::from_ref(site), time(ms))
+                .put_sites(std::slice::from_ref(site), time(hour * HOUR_MS))
                 .unwrap();
         };
-        let sites = |as_of: Option<i64>| store.sites(as_of.map(time)).unwrap();
-        put(&first, 1_000);
+        // How often it was told of, and what is known.
+        let paris = |as_of: Option<i64>| {
+            let sites = store.sites(as_of.map(|hour| time(hour * HOUR_MS))).unwrap();
+            let mut paris = sites.into_iter().find(|site| site.name == "paris").unwrap();
+            let times = std::mem::take(&mut paris.recorded);
+            (times.len(), paris)
+        };
+        put(&first, 1);
         // The same again is no change.
-        put(&first, 2_000);
-        assert_eq!(sites(None), std::slice::from_ref(&first));
+        put(&first, 2);
+        assert_eq!(paris(None), (1, first.clone()));
         let second = Site {
             pue_by_year: BTreeMap::from([(2025, 1.4)]),
             ..Site::named("paris")
         };
-        put(&second, 3_000);
+        put(&second, 3);
         store
             .write_batch(&received(batch("n1", 1, "r1")), "paris")
             .unwrap();
         store
             .write_batch(&received(batch("n1", 2, "r1")), "lyon")
             .unwrap();
-        let lyon = Site::named("lyon");
-        assert_eq!(sites(None), [lyon.clone(), second.clone()]);
-        assert_eq!(sites(Some(3_000)), [lyon.clone(), second.clone()]);
-        assert_eq!(sites(Some(2_999)), [lyon.clone(), first.clone()]);
-        assert_eq!(sites(Some(1)), [lyon.clone(), first.clone()]);
+        assert_eq!(store.sites(None).unwrap()[0], Site::named("lyon"));
+        assert_eq!(paris(None), (2, second.clone()));
+        assert_eq!(paris(Some(4)), (2, second.clone()));
+        assert_eq!(paris(Some(2)), (1, first.clone()));
+        // Before it was told of, nothing was known.
+        assert_eq!(paris(Some(0)), (0, Site::named("paris")));
 
         // A clock that was set back makes no past.
-        put(&first, 2_500);
-        assert_eq!(sites(None), [lyon.clone(), first]);
-        assert_eq!(sites(Some(3_000)), [lyon, second]);
+        put(&first, 2);
+        assert_eq!(paris(None), (3, first.clone()));
+        assert_eq!(paris(Some(2)), (1, first));
     });
 }
+
+const HOUR_MS: i64 = 3_600_000;
 
 fn slot(from_ms: i64, g_per_kwh: f64, basis: IntensityBasis) -> Slot {
     Slot {
@@ -388,7 +397,8 @@ fn slot(from_ms: i64, g_per_kwh: f64, basis: IntensityBasis) -> Slot {
 fn slots_are_revised_and_the_newest_counts() {
     on_each_store(|store| {
         let slot = |from, g_per_kwh| slot(from, g_per_kwh, IntensityBasis::Estimated);
-        let put = |slots: &[Slot], ms| store.put_slots(slots, time(ms)).unwrap();
+        // Recorded in such an hour, or a moment later where the store was busy.
+        let put = |slots: &[Slot], hour: i64| store.put_slots(slots, time(hour * HOUR_MS)).unwrap();
         let (first, second) = (slot(0, 40.0), slot(3_600_000, 50.0));
         assert_eq!(put(&[second.clone(), first.clone()], 10), 2);
         assert_eq!(put(&[first.clone(), second.clone()], 15), 0);
@@ -407,22 +417,32 @@ fn slots_are_revised_and_the_newest_counts() {
         assert_eq!(all("DE"), []);
         assert_eq!(all("FR").len(), 2);
 
-        let as_of = |ms| {
-            let as_of = Some(time(ms));
+        let as_of = |hour: i64| {
+            let as_of = Some(time(hour * HOUR_MS));
             store.slots("FR", time(0), time(7_200_000), as_of).unwrap()
         };
         assert_eq!(as_of(9), []);
-        assert_eq!(as_of(10), [first.clone(), second.clone()]);
+        assert_eq!(as_of(11), [first.clone(), second.clone()]);
         assert_eq!(as_of(19), [first, second.clone()]);
-        assert_eq!(as_of(20), [revised, second.clone()]);
-        let revisions = |to| store.slot_revisions("FR", time(0), time(to)).unwrap();
-        assert_eq!(revisions(7_200_000), [time(10), time(20)]);
+        assert_eq!(as_of(21), [revised.clone(), second.clone()]);
+        let hours = |to| {
+            let revisions = store.slot_revisions("FR", time(0), time(to)).unwrap();
+            assert!(revisions.iter().all(|(kind, _)| *kind == Signal::default()));
+            let hour = |time: Timestamp| (time.as_millisecond() - START_MS).div_euclid(HOUR_MS);
+            revisions
+                .into_iter()
+                .map(|(_, time)| hour(time))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(hours(7_200_000), [10, 20]);
         assert_eq!(store.slot_revisions("DE", time(0), time(1)).unwrap(), []);
 
-        // A clock that was set back makes no past.
-        assert_eq!(put(&[slot(3_600_000, 52.0)], 5), 1);
+        // A clock that was set back makes no past: not of what is revised, and not of what is new.
+        assert_eq!(put(&[slot(3_600_000, 52.0), slot(7_200_000, 1.0)], 5), 2);
         assert_eq!(as_of(9), []);
+        assert_eq!(as_of(19).len(), 2);
         assert_eq!(slots(3_600_000, 3_600_001), [slot(3_600_000, 52.0)]);
+        assert_eq!(hours(10_800_000), [10, 20, 20]);
     });
 }
 

@@ -31,6 +31,7 @@ pub(super) fn energy(report: &Report) -> Markup {
                         th.number scope="col" { "Active" }
                         th.number scope="col" { "Idle" }
                         th.number scope="col" { "Energy" }
+                        th.number scope="col" { "PUE" }
                         th.number scope="col" { "Carbon" }
                     }
                 }
@@ -43,6 +44,7 @@ pub(super) fn energy(report: &Report) -> Markup {
                         td.number { (joules_text(report.energy_joules - report.idle_joules)) }
                         td.number { (told::energy("/idle_joules", report.idle_joules)) }
                         td.number { (told::energy("/energy_joules", report.energy_joules)) }
+                        td.number {}
                         td.number { (told::mass("/carbon_grams", report.carbon_grams)) }
                     }
                 }
@@ -75,6 +77,7 @@ fn stage_rows(number: usize, stage: &StageReport, class: &str, most: f64) -> Mar
             td.number { (joules_text(active)) }
             td.number { (joules_text(idle)) }
             td.number { (told::energy(format!("{at}/energy_joules"), stage.energy_joules)) }
+            td.number { (told::figure(format!("{at}/pue"), stage.pue)) }
             td.number { (told::mass(format!("{at}/carbon_grams"), stage.carbon_grams)) }
         }
         @for (part, component) in stage.components.iter().enumerate() {
@@ -99,6 +102,7 @@ fn component_row(at: &str, part: &ComponentReport, class: &str, most: f64) -> Ma
             td.number { (told::energy(format!("{at}/active_joules"), part.active_joules)) }
             td.number { (told::energy(format!("{at}/idle_joules"), part.idle_joules)) }
             td.number { (joules_text(part.active_joules + part.idle_joules)) }
+            td.number {}
             td.number {}
         }
     }

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 
+use super::recording::Recording;
 use super::row::time;
 use super::slot_changes;
 use crate::intensity::{Signal, Slot};
@@ -12,10 +14,11 @@ use crate::intensity::{Signal, Slot};
 pub(super) fn put_slots(
     connection: &mut Connection,
     slots: &[Slot],
-    now: Timestamp,
+    now: Recording,
 ) -> rusqlite::Result<usize> {
     // Deferred, it would read first, and fail at once where another process writes in between.
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let recorded_ms = now.ms(&transaction)?;
     let mut changed = Vec::new();
     for slot in last_of_each_key(slots) {
         let newest = newest_revision(&transaction, slot)?;
@@ -23,10 +26,13 @@ pub(super) fn put_slots(
             .as_ref()
             .is_some_and(|known| known.says_the_same(slot));
         if !known {
-            let revision = Revision::after(newest.as_ref(), now);
-            insert(&transaction, slot, revision)?;
+            let number = newest.map_or(1, |newest| newest.number + 1);
+            insert(&transaction, slot, number, recorded_ms)?;
             changed.push(slot);
         }
+    }
+    if !changed.is_empty() {
+        Recording::keep(&transaction, recorded_ms)?;
     }
     slot_changes::note(&transaction, &changed)?;
     transaction.commit()?;
@@ -46,7 +52,6 @@ fn last_of_each_key(slots: &[Slot]) -> impl Iterator<Item = &Slot> {
 /// One revision of a slot.
 struct Revision {
     number: i64,
-    recorded_ms: i64,
     figure: f64,
     source: String,
 }
@@ -55,19 +60,10 @@ impl Revision {
     fn says_the_same(&self, slot: &Slot) -> bool {
         (self.figure, &self.source) == (slot.g_per_kwh, &slot.source)
     }
-
-    /// Number and time of the next one. It is not recorded before the last, also where a clock was set back, so that
-    /// what is the newest now was never the newest at a time before.
-    fn after(newest: Option<&Self>, now: Timestamp) -> (i64, i64) {
-        let now = now.as_millisecond();
-        newest.map_or((1, now), |newest| {
-            (newest.number + 1, now.max(newest.recorded_ms))
-        })
-    }
 }
 
 fn newest_revision(connection: &Connection, slot: &Slot) -> rusqlite::Result<Option<Revision>> {
-    let sql = "SELECT revision, recorded_ms, g_per_kwh, source
+    let sql = "SELECT revision, g_per_kwh, source
                FROM slot WHERE intensity_zone = ?1 AND from_ms = ?2 AND to_ms = ?3 AND kind = ?4
                  AND basis = ?5
                ORDER BY revision DESC LIMIT 1";
@@ -78,9 +74,8 @@ fn newest_revision(connection: &Connection, slot: &Slot) -> rusqlite::Result<Opt
         .query_row(params![slot.intensity_zone, from, to, kind, basis], |row| {
             Ok(Revision {
                 number: row.get(0)?,
-                recorded_ms: row.get(1)?,
-                figure: row.get(2)?,
-                source: row.get(3)?,
+                figure: row.get(1)?,
+                source: row.get(2)?,
             })
         })
         .optional()
@@ -89,7 +84,8 @@ fn newest_revision(connection: &Connection, slot: &Slot) -> rusqlite::Result<Opt
 fn insert(
     connection: &Connection,
     slot: &Slot,
-    (revision, recorded_ms): (i64, i64),
+    revision: i64,
+    recorded_ms: i64,
 ) -> rusqlite::Result<()> {
     let sql = "INSERT INTO slot (intensity_zone, from_ms, to_ms, kind, revision, g_per_kwh, basis, source,
                                  recorded_ms)
@@ -132,7 +128,7 @@ pub(super) fn slots(
 }
 
 const REVISIONS: &str = "
-    SELECT DISTINCT recorded_ms
+    SELECT DISTINCT recorded_ms, kind
     FROM slot INDEXED BY slot_by_end WHERE intensity_zone = ?1 AND from_ms < ?3 AND to_ms > ?2
     ORDER BY recorded_ms";
 
@@ -141,11 +137,11 @@ pub(super) fn slot_revisions(
     intensity_zone: &str,
     from: Timestamp,
     to: Timestamp,
-) -> rusqlite::Result<Vec<Timestamp>> {
+) -> rusqlite::Result<Vec<(Signal, Timestamp)>> {
     let times = params![intensity_zone, from.as_millisecond(), to.as_millisecond()];
     connection
         .prepare_cached(REVISIONS)?
-        .query_map(times, |row| time(row, 0))?
+        .query_map(times, |row| Ok((read_kind(row, 1)?, time(row, 0)?)))?
         .collect()
 }
 
@@ -156,24 +152,26 @@ pub(super) fn has_slots(connection: &Connection, intensity_zone: &str) -> rusqli
 }
 
 fn read_slot(row: &Row<'_>) -> rusqlite::Result<Slot> {
-    let (kind, basis): (String, String) = (row.get(4)?, row.get(5)?);
-    let unknown = |index, text: &str| {
-        let message = format!("unknown value '{text}' in a slot");
-        rusqlite::Error::FromSqlConversionFailure(
-            index,
-            rusqlite::types::Type::Text,
-            message.into(),
-        )
-    };
+    let basis: String = row.get(5)?;
     Ok(Slot {
         intensity_zone: row.get(0)?,
         from: time(row, 1)?,
         to: time(row, 2)?,
         g_per_kwh: row.get(3)?,
-        kind: Signal::try_from(kind.clone()).map_err(|_| unknown(4, &kind))?,
+        kind: read_kind(row, 4)?,
         basis: basis.parse().map_err(|_| unknown(5, &basis))?,
         source: row.get(6)?,
     })
+}
+
+fn read_kind(row: &Row<'_>, column: usize) -> rusqlite::Result<Signal> {
+    let kind: String = row.get(column)?;
+    kind.parse().map_err(|_| unknown(column, &kind))
+}
+
+fn unknown(column: usize, text: &str) -> rusqlite::Error {
+    let message = format!("unknown value '{text}' in a slot");
+    rusqlite::Error::FromSqlConversionFailure(column, Type::Text, message.into())
 }
 
 #[cfg(test)]
@@ -216,7 +214,12 @@ mod tests {
         let let_go: fn(i32) -> bool = |_| OTHER.take().is_some();
         connection.busy_handler(Some(let_go)).unwrap();
         assert_eq!(
-            put_slots(&mut connection, &[slot()], Timestamp::UNIX_EPOCH).unwrap(),
+            put_slots(
+                &mut connection,
+                &[slot()],
+                Recording::asked_at(Timestamp::UNIX_EPOCH)
+            )
+            .unwrap(),
             1
         );
     }

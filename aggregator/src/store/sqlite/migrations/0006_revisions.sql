@@ -16,3 +16,10 @@ INSERT INTO site_setting (site_id, recorded_ms, settings)
     SELECT id, 0, json_object('name', name, 'intensity_zone', intensity_zone, 'pue', pue) FROM site;
 ALTER TABLE site DROP COLUMN intensity_zone;
 ALTER TABLE site DROP COLUMN pue;
+
+-- The latest time at which a slot or a setting was recorded: whatever the clock says, the next one comes after it.
+CREATE TABLE recorded (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    ms INTEGER NOT NULL
+) STRICT;
+INSERT INTO recorded (id, ms) VALUES (1, 0);
