@@ -187,7 +187,7 @@ fn figures_are_remembered_until_something_changes() {
     let summary = || store.runs(&RunFilter::default()).unwrap().remove(0);
     let grams = || {
         amounts
-            .of(&ledger, &summary(), None, jiff::Timestamp::now())
+            .of(&ledger, &summary(), None, Timestamp::now())
             .unwrap()
             .grams
             .unwrap()
