@@ -208,6 +208,33 @@ mod tests {
     }
 
     #[test]
+    fn an_interval_over_three_slots_takes_its_part_of_each() {
+        let quarter = |number: i64| {
+            let start: Timestamp = "2025-12-31T23:45:00Z".parse().unwrap();
+            start + SignedDuration::from_mins(15 * number)
+        };
+        // Over the end of a year, which is no border of its own.
+        let slots: Vec<Slot> = [(0, 100.0), (1, 200.0), (2, 400.0)]
+            .map(|(number, g_per_kwh)| Slot {
+                from: quarter(number),
+                to: quarter(number + 1),
+                ..slot(
+                    "2026-01-05T10:00:00Z",
+                    "2026-01-05T11:00:00Z",
+                    g_per_kwh,
+                    IntensityBasis::Measured,
+                )
+            })
+            .to_vec();
+        let minutes = SignedDuration::from_mins;
+        let energy = Energy::from_joules(3.6e6).unwrap();
+        let (from, to) = (quarter(1) - minutes(5), quarter(2) + minutes(10));
+        let carbon = carbon(energy, from, to, 1.0, &slots);
+        let expected = (5.0 * 100.0 + 15.0 * 200.0 + 10.0 * 400.0) / 30.0;
+        assert!((carbon.grams - expected).abs() < 1e-9, "{carbon:?}");
+    }
+
+    #[test]
     fn energy_without_a_slot_is_refused_and_not_free() {
         check(
             3.6e6,
