@@ -45,11 +45,19 @@ fn check_neso(text: &str) {
 fn check_neso_region(text: &str) {
     let past = "2026-01-05T10:00:00Z".parse().ok();
     let told = neso::parse(text, Area::Region(7), past);
-    check(told.unwrap_or_default(), "GB-7", "average-direct-consumption");
+    check(
+        told.unwrap_or_default(),
+        "GB-7",
+        "average-direct-consumption",
+    );
 }
 
 fn check_rte(text: &str) {
-    check(rte::parse(text).unwrap_or_default(), "FR", "average-direct-production");
+    check(
+        rte::parse(text).unwrap_or_default(),
+        "FR",
+        "average-direct-production",
+    );
 }
 
 fn check_file(text: &str) {
@@ -62,7 +70,10 @@ fn check_file(text: &str) {
 fn check(slots: Vec<Slot>, zone: &str, kind: &str) {
     for slot in &slots {
         assert_eq!(slot.validate(), Ok(()));
-        assert_eq!((slot.intensity_zone.as_str(), slot.kind.as_str()), (zone, kind));
+        assert_eq!(
+            (slot.intensity_zone.as_str(), slot.kind.as_str()),
+            (zone, kind)
+        );
     }
     let count = slots.len();
     let tidied = tidy(slots);
