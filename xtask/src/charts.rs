@@ -1,7 +1,8 @@
-//! `cargo xtask charts`: what can be checked of the chart without a cluster, with the helm of both majors, `promtool` and
-//! checks of our own on what comes out.
+//! `cargo xtask charts`: what can be checked of the charts and of the catalogue without a cluster, with the helm of both
+//! majors, `promtool` and checks of our own on what comes out.
 
 mod cases;
+mod catalogue;
 mod dashboards;
 mod flags;
 mod helm;
@@ -25,21 +26,22 @@ use self::cases::Case;
 use self::flags::Flags;
 use self::helm::Helm;
 
-/// Check the chart: lint, render with every example, and look at what comes out.
+/// Check the charts and the catalogue: lint, render with every example and module, and look at what comes out.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Write the table of values in the chart's README.md instead.
+    /// Write what is made of them instead: the tables of values in README.md, and of modules in docs/catalogue.md.
     #[arg(long)]
     write: bool,
 }
 
-/// Runs the checks, or writes the README.
+/// Runs the checks, or writes the tables.
 ///
 /// # Errors
-/// Where a program is missing and cannot be installed, or the chart has faults: each has been printed.
+/// Where a program is missing and cannot be installed, or something has faults: each has been printed.
 pub(crate) fn run(args: &Args) -> Result<()> {
     if args.write {
-        return readme::write();
+        readme::write(&directory())?;
+        return catalogue::write();
     }
     prerequisites()?;
     check()
@@ -54,23 +56,24 @@ pub(crate) fn prerequisites() -> Result<()> {
     install::wheels::helm_and_kubectl()
 }
 
-/// Everything that has to hold of the chart.
+/// Everything that has to hold of the charts and the catalogue.
 ///
 /// # Errors
 /// Where something does not; each fault has been printed.
 pub(crate) fn check() -> Result<()> {
     let mut faults = Faults::default();
-    readme::check(&mut faults)?;
+    readme::check(&directory(), &mut faults)?;
     helm::check_version(&mut faults)?;
     let cases = cases::all()?;
     let helms = Helm::both();
     for helm in &helms {
-        helm.lint(&cases, &mut faults)?;
+        helm.lint(&directory(), &cases, &mut faults)?;
         refusals::check(helm, &mut faults)?;
     }
     render(&helms, &cases, &mut faults)?;
     rules::check(&mut faults)?;
     dashboards::check(&mut faults)?;
+    catalogue::check(&helms, &mut faults)?;
     faults.into_result()
 }
 
@@ -87,11 +90,11 @@ fn render(helms: &[Helm], cases: &[Case], faults: &mut Faults) -> Result<()> {
                     "{} in Kubernetes {version}, {}",
                     case.name, helm.name
                 ));
-                objects::check(&objects, faults);
+                objects::check(&objects, helm::RELEASE, faults);
                 flags.check(&objects, faults);
                 pods::check(&objects, case, faults);
                 references::check(&objects, faults);
-                secrets::check(&objects, faults);
+                secrets::check(&objects, secrets::MIN_TOKEN_BYTES, faults);
                 rbac::check(&objects, faults);
                 kinds::check(&objects, version, faults);
                 rules::check_rendered(&objects, faults)?;
@@ -140,14 +143,14 @@ impl Faults {
 
     fn into_result(self) -> Result<()> {
         if self.count > 0 {
-            bail!("the chart has {} faults", self.count);
+            bail!("the charts have {} faults", self.count);
         }
-        println!("the chart is well");
+        println!("the charts are well");
         Ok(())
     }
 }
 
-/// Where the chart is.
+/// Where the chart hxmlops is.
 fn directory() -> PathBuf {
     workspace::root().join("helm/hxmlops")
 }

@@ -1,7 +1,7 @@
 //! The two helms.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
@@ -32,15 +32,15 @@ impl Helm {
         })
     }
 
-    /// `helm lint --strict` with each case.
+    /// `helm lint --strict` of a chart with each case.
     ///
     /// # Errors
     /// Where it cannot be run.
-    pub(super) fn lint(&self, cases: &[Case], faults: &mut Faults) -> Result<()> {
+    pub(super) fn lint(&self, chart: &Path, cases: &[Case], faults: &mut Faults) -> Result<()> {
         for case in cases {
             faults.of(format!("{} lint, {}", self.name, case.name));
             let mut lint = self.command("lint");
-            lint.args(["--strict", "--quiet"]).arg(directory());
+            lint.args(["--strict", "--quiet"]).arg(chart);
             let output = with(&mut lint, case).output()?;
             let said = String::from_utf8_lossy(&output.stdout);
             faults.check(output.status.success(), || said.trim().to_owned());
@@ -48,12 +48,26 @@ impl Helm {
         Ok(())
     }
 
-    /// What a release would consist of, in a cluster of this version.
+    /// What a release of the chart hxmlops would consist of, in a cluster of this version.
     ///
     /// # Errors
     /// Where helm refuses, or prints what is no YAML.
     pub(super) fn template(&self, case: &Case, kube_version: &str) -> Result<Vec<Value>> {
-        let mut template = self.template_command();
+        self.template_of(RELEASE, &directory(), case, kube_version)
+    }
+
+    /// What a release of this name of any chart would consist of.
+    ///
+    /// # Errors
+    /// As [`Helm::template`].
+    pub(super) fn template_of(
+        &self,
+        release: &str,
+        chart: &Path,
+        case: &Case,
+        kube_version: &str,
+    ) -> Result<Vec<Value>> {
+        let mut template = self.template_command(release, chart);
         template.args(["--kube-version", kube_version]);
         let text = output(with(&mut template, case))?;
         serde_saphyr::from_multiple(&text).map_err(|error| {
@@ -67,10 +81,10 @@ impl Helm {
         })
     }
 
-    /// `helm template` of the chart.
-    pub(super) fn template_command(&self) -> Command {
+    /// `helm template` of a chart.
+    pub(super) fn template_command(&self, release: &str, chart: &Path) -> Command {
         let mut command = self.command("template");
-        command.arg(RELEASE).arg(directory());
+        command.arg(release).arg(chart);
         command
     }
 

@@ -1,4 +1,4 @@
-//! Which kinds the chart makes, and which of them a Kubernetes 1.20 does not have: the end-to-end tests install the chart
+//! Which kinds the charts make, and which of them a Kubernetes 1.20 does not have: the end-to-end tests install the charts
 //! there, so that those are looked at here alone, against the fields that their definitions have.
 
 use serde_json::Value;
@@ -10,22 +10,26 @@ pub(super) const KUBE_VERSIONS: [&str; 2] = [OLDEST, "1.34.0"];
 const OLDEST: &str = "1.20.2";
 
 /// Kinds that Kubernetes 1.20 has.
-const OLD: [(&str, &str); 11] = [
+const OLD: [(&str, &str); 15] = [
     ("v1", "ConfigMap"),
     ("v1", "Secret"),
     ("v1", "Service"),
     ("v1", "ServiceAccount"),
     ("apps/v1", "DaemonSet"),
+    ("apps/v1", "Deployment"),
     ("apps/v1", "StatefulSet"),
+    ("networking.k8s.io/v1", "Ingress"),
     ("networking.k8s.io/v1", "NetworkPolicy"),
     ("policy/v1beta1", "PodDisruptionBudget"),
+    ("rbac.authorization.k8s.io/v1", "Role"),
+    ("rbac.authorization.k8s.io/v1", "RoleBinding"),
     ("rbac.authorization.k8s.io/v1", "ClusterRole"),
     ("rbac.authorization.k8s.io/v1", "ClusterRoleBinding"),
     ("v1", "PersistentVolumeClaim"),
 ];
 
 /// Kinds that it does not have: of Kubernetes since, or of somebody else.
-const NEWER: [Newer; 5] = [
+const NEWER: [Newer; 6] = [
     Newer {
         version: "policy/v1",
         kind: "PodDisruptionBudget",
@@ -49,6 +53,19 @@ const NEWER: [Newer; 5] = [
             "issuerRef.name",
             "issuerRef.kind",
             "issuerRef.group",
+        ],
+    },
+    Newer {
+        version: "gateway.networking.k8s.io/v1",
+        kind: "HTTPRoute",
+        since: "the Gateway API",
+        fields: &[
+            "parentRefs.name",
+            "parentRefs.namespace",
+            "parentRefs.sectionName",
+            "hostnames",
+            "rules.backendRefs.name",
+            "rules.backendRefs.port",
         ],
     },
     Newer {

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::Faults;
-use super::helm::{NAMESPACE, RELEASE};
+use super::helm::NAMESPACE;
 
 /// Kinds without a namespace.
 const OF_THE_CLUSTER: [&str; 2] = ["ClusterRole", "ClusterRoleBinding"];
@@ -34,8 +34,8 @@ pub(super) fn of_kind<'a>(objects: &'a [Value], kind: &'a str) -> impl Iterator<
     objects.iter().filter(move |object| object["kind"] == kind)
 }
 
-/// Looks at each.
-pub(super) fn check(objects: &[Value], faults: &mut Faults) {
+/// Looks at each object of a release.
+pub(super) fn check(objects: &[Value], release: &str, faults: &mut Faults) {
     faults.check(!objects.is_empty(), || "nothing is rendered".into());
     let mut names: Vec<String> = objects.iter().map(name).collect();
     names.sort();
@@ -43,11 +43,11 @@ pub(super) fn check(objects: &[Value], faults: &mut Faults) {
         faults.check(pair[0] != pair[1], || format!("{} is there twice", pair[0]));
     }
     for object in objects {
-        check_one(object, faults);
+        check_one(object, release, faults);
     }
 }
 
-fn check_one(object: &Value, faults: &mut Faults) {
+fn check_one(object: &Value, release: &str, faults: &mut Faults) {
     let own = name(object);
     let metadata = &object["metadata"];
     let labels = &metadata["labels"];
@@ -56,7 +56,7 @@ fn check_one(object: &Value, faults: &mut Faults) {
             format!("{own} has no label {label}")
         });
     }
-    faults.check(labels["app.kubernetes.io/instance"] == RELEASE, || {
+    faults.check(labels["app.kubernetes.io/instance"] == release, || {
         format!("{own} does not say of which release it is")
     });
     let is_global = OF_THE_CLUSTER.iter().any(|kind| object["kind"] == *kind);

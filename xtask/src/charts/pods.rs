@@ -118,7 +118,8 @@ fn check_security(own: &str, container: &Value, capabilities: &[&str], faults: &
     }
 }
 
-fn check_resources(own: &str, container: &Value, faults: &mut Faults) {
+/// What a container needs is said, and which version of its image it is.
+pub(super) fn check_resources(own: &str, container: &Value, faults: &mut Faults) {
     let resources = &container["resources"];
     let pointers = ["/requests/cpu", "/requests/memory", "/limits/memory"];
     for pointer in pointers {

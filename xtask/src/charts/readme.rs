@@ -1,54 +1,60 @@
-//! The table of values in the chart's README.md, made of values.yaml and its comments.
+//! The table of values in each chart's README.md, made of values.yaml and its comments.
 
 use std::fmt::Write as _;
 use std::fs;
-use std::path::PathBuf;
+use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
-use super::{Faults, directory};
+use super::Faults;
 
 const BEGIN: &str = "<!-- values: made by `cargo xtask charts --write` -->\n";
 const END: &str = "<!-- end of values -->\n";
 
-/// Puts the table into README.md.
+/// Puts the table into the README.md of a chart.
 ///
 /// # Errors
 /// Where a file cannot be read or written, or a value has no comment.
-pub(super) fn write() -> Result<()> {
-    fs::write(path(), current()?).with_context(|| format!("cannot write {}", path().display()))
+pub(super) fn write(chart: &Path) -> Result<()> {
+    let path = chart.join("README.md");
+    fs::write(&path, current(chart)?).with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// README.md has the table as it is now.
 ///
 /// # Errors
 /// As [`write`].
-pub(super) fn check(faults: &mut Faults) -> Result<()> {
-    let found = fs::read_to_string(path())?;
-    faults.of("README.md of the chart".into());
-    faults.check(found == current()?, || {
+pub(super) fn check(chart: &Path, faults: &mut Faults) -> Result<()> {
+    let path = chart.join("README.md");
+    let found = fs::read_to_string(&path)?;
+    faults.of(format!("{}", path.display()));
+    faults.check(found == current(chart)?, || {
         "is not what values.yaml says: run `cargo xtask charts --write`".into()
     });
     Ok(())
 }
 
-fn path() -> PathBuf {
-    directory().join("README.md")
+fn current(chart: &Path) -> Result<String> {
+    let readme = text(&chart.join("README.md"))?;
+    let values = text(&chart.join("values.yaml"))?;
+    between(&readme, BEGIN, END, &tables(&values)?)
+        .with_context(|| format!("no marks in {}/README.md", chart.display()))
 }
 
-fn current() -> Result<String> {
-    let read = |path: PathBuf| {
-        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
-    };
-    let readme = read(path())?;
-    let values = read(directory().join("values.yaml"))?;
-    let marks = readme.split_once(BEGIN).and_then(|(head, rest)| {
-        let (_, tail) = rest.split_once(END)?;
-        Some((head, tail))
-    });
-    let (head, tail) = marks.with_context(|| format!("no marks in {}", path().display()))?;
-    Ok(format!("{head}{BEGIN}\n{}{END}{tail}", tables(&values)?))
+/// A file's text.
+///
+/// # Errors
+/// Where it cannot be read.
+pub(super) fn text(path: &Path) -> Result<String> {
+    fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+/// A text with `new` between two lines that mark its place; none where they are not there.
+pub(super) fn between(text: &str, begin: &str, end: &str, new: &str) -> Option<String> {
+    let (head, rest) = text.split_once(begin)?;
+    let (_, tail) = rest.split_once(end)?;
+    Some(format!("{head}{begin}\n{new}{end}{tail}"))
 }
 
 /// A table for each `##` line of `text`, after the prose that follows it.

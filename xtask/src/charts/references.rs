@@ -6,12 +6,23 @@ use super::Faults;
 use super::objects::{name, of_kind};
 use super::pods::{items, pod_spec};
 
-/// Looks at all of them.
+/// Looks at all of them, in the chart hxmlops.
 pub(super) fn check(objects: &[Value], faults: &mut Faults) {
-    let workloads: Vec<&Value> = ["DaemonSet", "StatefulSet"]
+    check_pods(objects, faults);
+    check_monitors(objects, &workloads(objects), faults);
+}
+
+/// Whatever makes pods.
+pub(super) fn workloads(objects: &[Value]) -> Vec<&Value> {
+    ["DaemonSet", "Deployment", "StatefulSet"]
         .iter()
         .flat_map(|kind| of_kind(objects, kind))
-        .collect();
+        .collect()
+}
+
+/// Looks at what names pods, and at what pods name.
+pub(super) fn check_pods(objects: &[Value], faults: &mut Faults) {
+    let workloads = workloads(objects);
     for workload in &workloads {
         check_volumes(workload, faults);
         let selector = &workload["spec"]["selector"]["matchLabels"];
@@ -35,11 +46,11 @@ pub(super) fn check(objects: &[Value], faults: &mut Faults) {
     for service in of_kind(objects, "Service") {
         check_ports(service, &workloads, faults);
     }
-    check_monitors(objects, &workloads, faults);
     check_accounts(objects, &workloads, faults);
 }
 
-fn pod_labels(workload: &Value) -> &Value {
+/// Labels of a workload's pods.
+pub(super) fn pod_labels(workload: &Value) -> &Value {
     &workload["spec"]["template"]["metadata"]["labels"]
 }
 

@@ -1,9 +1,11 @@
 //! Values that must not be taken: a wrong name or a wrong value fails, and the message names it.
 
+use std::process::Command;
+
 use anyhow::Result;
 
-use super::Faults;
-use super::helm::Helm;
+use super::helm::{Helm, RELEASE};
+use super::{Faults, directory};
 
 /// What is set, and what the message has.
 const REFUSALS: [(&str, &str); 37] = [
@@ -80,12 +82,22 @@ const REFUSALS: [(&str, &str); 37] = [
 pub(super) fn check(helm: &Helm, faults: &mut Faults) -> Result<()> {
     for (value, named) in REFUSALS {
         faults.of(format!("{} --set {value}", helm.name));
-        let output = helm.template_command().args(["--set", value]).output()?;
-        faults.check(!output.status.success(), || "is not refused".into());
-        let said = String::from_utf8_lossy(&output.stderr);
-        faults.check(said.contains(named), || {
-            format!("the message does not name {named}: {}", said.trim())
-        });
+        let mut template = helm.template_command(RELEASE, &directory());
+        is_refused(template.args(["--set", value]), named, faults)?;
     }
+    Ok(())
+}
+
+/// A command fails, and its message has this.
+///
+/// # Errors
+/// Where it cannot be run.
+pub(super) fn is_refused(command: &mut Command, named: &str, faults: &mut Faults) -> Result<()> {
+    let output = command.output()?;
+    faults.check(!output.status.success(), || "is not refused".into());
+    let said = String::from_utf8_lossy(&output.stderr);
+    faults.check(said.contains(named), || {
+        format!("the message does not name {named}: {}", said.trim())
+    });
     Ok(())
 }

@@ -10,11 +10,11 @@ use super::objects::{name, of_kind};
 /// What is no secret although it lies in one: the certificates.
 const PUBLIC: [&str; 2] = ["ca.crt", "tls.crt"];
 /// As `hxmlops serve` asks for.
-const MIN_TOKEN_BYTES: usize = 32;
+pub(super) const MIN_TOKEN_BYTES: usize = 32;
 const KEEP: &str = "helm.sh/resource-policy";
 
-/// Looks for each secret in all other objects, and at what keeps them.
-pub(super) fn check(objects: &[Value], faults: &mut Faults) {
+/// Looks for each secret in all other objects, at what keeps them, and whether they have so many characters.
+pub(super) fn check(objects: &[Value], min_bytes: usize, faults: &mut Faults) {
     let others: Vec<(String, String)> = objects
         .iter()
         .filter(|object| object["kind"] != "Secret")
@@ -29,7 +29,7 @@ pub(super) fn check(objects: &[Value], faults: &mut Faults) {
             let encoded = value.as_str().unwrap_or_default();
             let decoded = STANDARD.decode(encoded).unwrap_or_default();
             let decoded = String::from_utf8(decoded).unwrap_or_default();
-            faults.check(decoded.len() >= MIN_TOKEN_BYTES, || {
+            faults.check(decoded.len() >= min_bytes, || {
                 format!("{own} has a short {key}")
             });
             if PUBLIC.contains(&&**key) {
