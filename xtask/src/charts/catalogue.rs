@@ -3,6 +3,7 @@
 
 mod data;
 mod file;
+mod options;
 mod passwords;
 mod ports;
 mod prometheus;
@@ -63,6 +64,7 @@ pub(super) fn check(helms: &[Helm], faults: &mut Faults) -> Result<()> {
     prometheus::check_targets(faults)?;
     for helm in helms {
         refusals::check(helm, &modules, faults)?;
+        options::check(helm, &modules, faults)?;
     }
     println!(
         "{renderings} renderings of {} modules were looked at",
@@ -83,6 +85,7 @@ fn render(helms: &[Helm], module: &Module, case: &Case, faults: &mut Faults) -> 
                 case.name, helm.name
             ));
             check_rendered(&objects, module, version, faults)?;
+            check_component(&objects, &release, faults);
             let same = secrets::without(&objects);
             if before.as_ref().is_some_and(|before| *before != same) {
                 faults.add("the helms of the two majors make different objects of it");
@@ -105,7 +108,7 @@ fn check_rendered(
     kinds::check(objects, version, faults);
     passwords::check(objects, faults);
     for workload in workloads(objects) {
-        check_workload(workload, module, faults);
+        check_workload(workload, faults);
     }
     if module.own.is_some() {
         // The chart's own checks know the rest of it.
@@ -120,15 +123,21 @@ fn check_rendered(
     Ok(())
 }
 
-fn check_workload(workload: &Value, module: &Module, faults: &mut Faults) {
+/// The ledger knows the pods by the release's name.
+fn check_component(objects: &[Value], release: &str, faults: &mut Faults) {
+    for workload in workloads(objects) {
+        let component = &pod_labels(workload)["hxmlops.io/component"];
+        faults.check(component == release, || {
+            format!(
+                "{} is {component} in the ledger, not {release}",
+                name(workload)
+            )
+        });
+    }
+}
+
+fn check_workload(workload: &Value, faults: &mut Faults) {
     let own = name(workload);
-    let component = &pod_labels(workload)["hxmlops.io/component"];
-    faults.check(*component == module.release(), || {
-        format!(
-            "{own} is {component} in the ledger, not {}",
-            module.release()
-        )
-    });
     let spec = pod_spec(workload);
     for container in items(&spec["initContainers"]).chain(items(&spec["containers"])) {
         check_resources(&own, container, faults);
