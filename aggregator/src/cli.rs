@@ -10,8 +10,8 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use tokio::runtime::Runtime;
 
 use crate::commands::{
-    budget, compare, demo, exec, explain, import, intensity, ledger, output, plan, report, runs,
-    serve, token,
+    budget, compare, demo, exec, explain, import, init, intensity, ledger, output, plan, report,
+    runs, serve, token,
 };
 use crate::format::escape;
 
@@ -99,6 +99,8 @@ enum Command {
     Token(token::TokenArgs),
     /// Work on a ledger as a whole
     Ledger(ledger::LedgerArgs),
+    /// Say where modules are deployed to: domains, each a context of the kubeconfig
+    Init(init::InitArgs),
     /// Measure a small ML workflow with a server and an agent of its own
     Demo(demo::DemoArgs),
 }
@@ -116,32 +118,25 @@ pub fn main() -> ExitCode {
 }
 
 /// Flags for all commands that some commands do without.
-const NOT_FOR: [(&str, &str); 17] = [
-    ("serve", "server"),
-    ("serve", "ca_file"),
-    ("exec", "server"),
-    ("exec", "data_dir"),
-    ("exec", "token_file"),
-    ("exec", "ca_file"),
-    ("explain", "server"),
-    ("explain", "data_dir"),
-    ("explain", "token_file"),
-    ("explain", "ca_file"),
-    ("ledger", "server"),
-    ("ledger", "token_file"),
-    ("ledger", "ca_file"),
-    ("demo", "server"),
-    ("demo", "data_dir"),
-    ("demo", "token_file"),
-    ("demo", "ca_file"),
+const NOT_FOR: [(&str, &[&str]); 6] = [
+    ("serve", &["server", "ca_file"]),
+    ("exec", ALL_OF_THE_LEDGER),
+    ("explain", ALL_OF_THE_LEDGER),
+    ("ledger", &["server", "token_file", "ca_file"]),
+    ("init", ALL_OF_THE_LEDGER),
+    ("demo", ALL_OF_THE_LEDGER),
 ];
+
+const ALL_OF_THE_LEDGER: &[&str] = &["server", "data_dir", "token_file", "ca_file"];
 
 /// The grammar, with the flags for all commands left out of the help of those that do without.
 fn command() -> clap::Command {
     let all = Cli::command();
-    NOT_FOR.iter().fold(all.clone(), |command, (name, flag)| {
-        let flag = all.get_arguments().find(|arg| arg.get_id() == flag);
-        let hidden = flag.map(|flag| flag.clone().hide(true));
+    NOT_FOR.iter().fold(all.clone(), |command, (name, flags)| {
+        let hidden = all
+            .get_arguments()
+            .filter(|arg| flags.contains(&arg.get_id().as_str()))
+            .map(|flag| flag.clone().hide(true));
         command.mut_subcommand(name, |command| command.args(hidden))
     })
 }
@@ -152,6 +147,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         // It gives signals and children to a runtime of its own kind.
         Command::Exec(args) => exec::run(&args),
         Command::Ledger(args) => ledger::run(&args),
+        Command::Init(args) => init::run(&args),
         Command::Serve(args) => block_on(serve::run(*args)),
         Command::Runs(args) => block_on(runs::run(&args, asked)),
         Command::Report(args) => block_on(report::run(&args, asked)),

@@ -1,11 +1,13 @@
 //! The commands of the command line, one module each: arguments, questions to the ledger, output.
 
+pub mod ask;
 pub mod budget;
 pub mod compare;
 pub mod demo;
 pub mod exec;
 pub mod explain;
 pub mod import;
+pub mod init;
 pub mod intensity;
 pub mod ledger;
 pub mod output;

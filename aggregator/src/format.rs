@@ -5,6 +5,7 @@
 
 pub mod budgets;
 pub mod comparison;
+pub mod domains;
 pub mod escape;
 pub(crate) mod explain;
 #[cfg(test)]

@@ -16,6 +16,7 @@ pub mod config;
 pub mod crypto;
 pub mod csv_file;
 pub mod demo;
+pub mod deploy;
 pub mod equivalents;
 pub mod error;
 pub mod feed;

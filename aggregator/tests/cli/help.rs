@@ -35,6 +35,10 @@ fn every_command_says_what_it_does() {
         "ledger check",
         "ledger backup",
         "ledger export",
+        "init",
+        "init new-config",
+        "init set-default-domain",
+        "init show-config",
         "demo",
     ];
     for command in commands {
@@ -46,8 +50,8 @@ fn every_command_says_what_it_does() {
 
 #[test]
 fn a_parent_without_a_command_prints_its_help() {
-    for parent in [&[][..], &["budget"], &["import"], &["ledger"], &["token"]] {
-        run(parent).assert_usage("Commands:");
+    for parent in ["", "budget", "import", "init", "ledger", "token"] {
+        run(parent.split_whitespace()).assert_usage("Commands:");
     }
 }
 

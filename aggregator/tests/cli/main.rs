@@ -11,6 +11,7 @@ mod ci;
 mod crash;
 mod exec;
 mod help;
+mod init;
 mod ledger;
 mod ledger_check;
 mod model_card;
