@@ -10,8 +10,8 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use tokio::runtime::Runtime;
 
 use crate::commands::{
-    budget, compare, demo, exec, explain, import, init, intensity, ledger, output, plan, report,
-    runs, serve, token,
+    budget, check, compare, demo, exec, explain, import, init, intensity, ledger, output, plan,
+    report, runs, serve, token,
 };
 use crate::format::escape;
 
@@ -101,6 +101,8 @@ enum Command {
     Ledger(ledger::LedgerArgs),
     /// Say where modules are deployed to: domains, each a context of the kubeconfig
     Init(init::InitArgs),
+    /// Check that domains can be deployed to
+    Check(check::CheckArgs),
     /// Measure a small ML workflow with a server and an agent of its own
     Demo(demo::DemoArgs),
 }
@@ -118,11 +120,12 @@ pub fn main() -> ExitCode {
 }
 
 /// Flags for all commands that some commands do without.
-const NOT_FOR: [(&str, &[&str]); 6] = [
+const NOT_FOR: [(&str, &[&str]); 7] = [
     ("serve", &["server", "ca_file"]),
     ("exec", ALL_OF_THE_LEDGER),
     ("explain", ALL_OF_THE_LEDGER),
     ("ledger", &["server", "token_file", "ca_file"]),
+    ("check", ALL_OF_THE_LEDGER),
     ("init", ALL_OF_THE_LEDGER),
     ("demo", ALL_OF_THE_LEDGER),
 ];
@@ -153,6 +156,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Report(args) => block_on(report::run(&args, asked)),
         Command::Compare(args) => block_on(compare::run(&args, asked)),
         Command::Explain(args) => block_on(explain::run(&args)),
+        Command::Check(args) => block_on(check::run(&args)),
         Command::Intensity(args) => block_on(intensity::run(&args, asked)),
         Command::Budget(args) => block_on(budget::run(&args, asked)),
         Command::Plan(args) => block_on(plan::run(&args, asked)),

@@ -2,6 +2,7 @@
 
 pub mod ask;
 pub mod budget;
+pub mod check;
 pub mod compare;
 pub mod demo;
 pub mod exec;
@@ -9,6 +10,7 @@ pub mod explain;
 pub mod import;
 pub mod init;
 pub mod intensity;
+pub mod interrupt;
 pub mod ledger;
 pub mod output;
 pub mod plan;

@@ -4,6 +4,7 @@
 //! escapes what would break it or the terminal.
 
 pub mod budgets;
+pub mod checks;
 pub mod comparison;
 pub mod domains;
 pub mod escape;

@@ -35,6 +35,8 @@ fn every_command_says_what_it_does() {
         "ledger check",
         "ledger backup",
         "ledger export",
+        "check",
+        "check connection",
         "init",
         "init new-config",
         "init set-default-domain",
@@ -50,7 +52,7 @@ fn every_command_says_what_it_does() {
 
 #[test]
 fn a_parent_without_a_command_prints_its_help() {
-    for parent in ["", "budget", "import", "init", "ledger", "token"] {
+    for parent in ["", "budget", "check", "import", "init", "ledger", "token"] {
         run(parent.split_whitespace()).assert_usage("Commands:");
     }
 }

@@ -7,6 +7,7 @@
 mod batches;
 mod budget;
 mod carbon;
+mod check;
 mod ci;
 mod crash;
 mod exec;
