@@ -10,9 +10,10 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use tokio::runtime::Runtime;
 
 use crate::commands::{
-    budget, check, compare, demo, exec, explain, import, init, intensity, ledger, output, plan,
-    report, runs, serve, token,
+    budget, check, compare, demo, exec, explain, import, init, intensity, ledger, module, output,
+    plan, report, runs, serve, token,
 };
+use crate::deploy::catalogue::module::Kind;
 use crate::format::escape;
 
 /// The energy and carbon ledger of machine-learning workflows.
@@ -103,6 +104,12 @@ enum Command {
     Init(init::InitArgs),
     /// Check that domains can be deployed to
     Check(check::CheckArgs),
+    /// Deploy the platform's components, look after them, and remove them
+    Component(module::ModuleArgs),
+    /// The same for links, by which platforms of several parties share
+    Link(module::ModuleArgs),
+    /// The same for stages of workflows
+    Stage(module::ModuleArgs),
     /// Measure a small ML workflow with a server and an agent of its own
     Demo(demo::DemoArgs),
 }
@@ -120,13 +127,16 @@ pub fn main() -> ExitCode {
 }
 
 /// Flags for all commands that some commands do without.
-const NOT_FOR: [(&str, &[&str]); 7] = [
+const NOT_FOR: [(&str, &[&str]); 10] = [
     ("serve", &["server", "ca_file"]),
     ("exec", ALL_OF_THE_LEDGER),
     ("explain", ALL_OF_THE_LEDGER),
     ("ledger", &["server", "token_file", "ca_file"]),
     ("check", ALL_OF_THE_LEDGER),
     ("init", ALL_OF_THE_LEDGER),
+    ("component", ALL_OF_THE_LEDGER),
+    ("link", ALL_OF_THE_LEDGER),
+    ("stage", ALL_OF_THE_LEDGER),
     ("demo", ALL_OF_THE_LEDGER),
 ];
 
@@ -156,6 +166,9 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Report(args) => block_on(report::run(&args, asked)),
         Command::Compare(args) => block_on(compare::run(&args, asked)),
         Command::Explain(args) => block_on(explain::run(&args)),
+        Command::Component(args) => block_on(module::run(Kind::Component, &args)),
+        Command::Link(args) => block_on(module::run(Kind::Link, &args)),
+        Command::Stage(args) => block_on(module::run(Kind::Stage, &args)),
         Command::Check(args) => block_on(check::run(&args)),
         Command::Intensity(args) => block_on(intensity::run(&args, asked)),
         Command::Budget(args) => block_on(budget::run(&args, asked)),

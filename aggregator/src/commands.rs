@@ -12,6 +12,7 @@ pub mod init;
 pub mod intensity;
 pub mod interrupt;
 pub mod ledger;
+pub mod module;
 pub mod output;
 pub mod plan;
 pub mod report;

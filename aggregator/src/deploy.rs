@@ -1,11 +1,22 @@
 //! Deploying the platform's modules to Kubernetes: where to ([`domains`], [`kubeconfig`], [`cluster`]), whether that can
-//! be ([`check`]), and with which programs ([`engine`]).
+//! be ([`check`]), and with which programs ([`engine`]); what there is ([`catalogue`]), what it needs of what is there
+//! ([`needs`]), with which [`values`]; how it is deployed ([`helm`], [`steps`]) and how far it is ([`observe`], [`rollout`]).
 //!
 //! The commands in `commands/` parse arguments, ask and print; what is decided, is decided here.
 
+pub mod catalogue;
 pub mod check;
 pub mod cluster;
 pub mod domains;
 pub mod engine;
+pub mod files;
+pub mod helm;
 pub mod kubeconfig;
+pub mod manifest;
+pub mod needs;
+pub mod observe;
+pub mod rollout;
+pub mod state;
+pub mod steps;
+pub mod values;
 pub(crate) mod yaml;

@@ -13,6 +13,7 @@ pub(crate) mod explain;
 mod fixture;
 pub mod grid;
 pub mod model_card;
+pub mod modules;
 pub mod place;
 pub mod plan;
 pub mod plan_score;

@@ -86,3 +86,53 @@ impl Drop for Progress {
         self.bar.finish_and_clear();
     }
 }
+
+/// A line on standard error that says how far something is: one line that changes at a terminal, else a line for each
+/// change.
+pub struct Live {
+    bar: ProgressBar,
+    last: String,
+}
+
+impl Live {
+    /// Nothing is shown yet.
+    #[must_use]
+    pub fn new() -> Self {
+        let bar = ProgressBar::new_spinner();
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg}") {
+            bar.set_style(style.tick_chars("|/-\\ "));
+        }
+        Self {
+            bar,
+            last: String::new(),
+        }
+    }
+
+    /// Shows how far it is now.
+    pub fn set(&mut self, line: &str) {
+        let is_new = self.last != line;
+        if is_new {
+            line.clone_into(&mut self.last);
+        }
+        if self.bar.is_hidden() {
+            if is_new {
+                tell(line);
+            }
+            return;
+        }
+        self.bar.set_message(escape::terminal(line));
+        self.bar.tick();
+    }
+}
+
+impl Default for Live {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}

@@ -223,9 +223,32 @@ impl Engine {
         if output.status.success() {
             return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
         }
+        Err(self.failed(call, &output))
+    }
+
+    /// Runs a comparison, whose exit code 1 says that it found a difference; returns what it printed, and whether.
+    ///
+    /// # Errors
+    /// As [`Engine::run`].
+    pub async fn compare(
+        &self,
+        call: &Call,
+        end: &CancellationToken,
+    ) -> Result<(String, bool), EngineError> {
+        let output = self.output(call, end).await?;
+        match output.status.code() {
+            Some(code @ (0 | 1)) => {
+                let text = String::from_utf8_lossy(&output.stdout).into_owned();
+                Ok((text, code == 1))
+            }
+            _ => Err(self.failed(call, &output)),
+        }
+    }
+
+    fn failed(&self, call: &Call, output: &Output) -> EngineError {
         let why = said::reason(&String::from_utf8_lossy(&output.stderr));
         let why = why.unwrap_or_else(|| output.status.to_string());
-        Err(EngineError::Failed(self.what(call), why))
+        EngineError::Failed(self.what(call), why)
     }
 
     async fn output(&self, call: &Call, end: &CancellationToken) -> Result<Output, EngineError> {

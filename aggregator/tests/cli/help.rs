@@ -37,6 +37,16 @@ fn every_command_says_what_it_does() {
         "ledger export",
         "check",
         "check connection",
+        "component",
+        "component create",
+        "component delete",
+        "component status",
+        "component diff",
+        "component info",
+        "component list",
+        "component list-values",
+        "link",
+        "stage",
         "init",
         "init new-config",
         "init set-default-domain",
@@ -52,7 +62,16 @@ fn every_command_says_what_it_does() {
 
 #[test]
 fn a_parent_without_a_command_prints_its_help() {
-    for parent in ["", "budget", "check", "import", "init", "ledger", "token"] {
+    for parent in [
+        "",
+        "budget",
+        "check",
+        "component",
+        "import",
+        "init",
+        "ledger",
+        "token",
+    ] {
         run(parent.split_whitespace()).assert_usage("Commands:");
     }
 }

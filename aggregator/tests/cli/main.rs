@@ -16,6 +16,7 @@ mod init;
 mod ledger;
 mod ledger_check;
 mod model_card;
+mod module;
 mod plan;
 mod program;
 mod serve;

@@ -1,0 +1,280 @@
+//! `create`: plans what is needed, then deploys one module after the other.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::place::Place;
+use super::{CreateArgs, NameArgs, NeedArgs, find, release};
+use crate::commands::interrupt;
+use crate::commands::output::{print, tell};
+use crate::deploy::catalogue::Catalogue;
+use crate::deploy::catalogue::module::Kind;
+use crate::deploy::files::{ChartFiles, UserValues};
+use crate::deploy::helm::Repaired;
+use crate::deploy::manifest;
+use crate::deploy::needs::{self, Planned, Planner, Wanted};
+use crate::deploy::observe::{self, Scope};
+use crate::deploy::rollout::Rollout;
+use crate::format;
+
+/// What became of a module.
+#[derive(Debug, Serialize)]
+pub(super) struct Created {
+    module: String,
+    release: String,
+    domain: String,
+    namespace: String,
+    /// Who gives what it needs, as (need, release).
+    uses: Vec<(String, String)>,
+    offers: Vec<Offered>,
+    /// How far it is; none where one did not wait.
+    rollout: Option<Rollout>,
+}
+
+#[derive(Debug, Serialize)]
+struct Offered {
+    capability: String,
+    /// HOST:PORT within the cluster.
+    address: String,
+    endpoint: String,
+    secret: Option<String>,
+}
+
+pub(super) async fn run(
+    kind: Kind,
+    group: Option<&str>,
+    args: &CreateArgs,
+) -> anyhow::Result<ExitCode> {
+    let (limit, user) = (args.wait.limit()?, args.values.read()?);
+    let catalogue = args.catalogue.read()?;
+    let module = find(&catalogue, kind, group, &args.name.module)?;
+    if module.file.steps.is_some() && !(user.files.is_empty() && user.set.is_empty()) {
+        bail!(
+            "{} has no values: --file and --set change nothing",
+            module.full_name()
+        );
+    }
+    let place = Place::find(&args.place).await?;
+    let wanted = wanted(&catalogue, (kind, group), &args.name, &args.needs, &user)?;
+    let plan = plan(&place, &catalogue, wanted, args.needs.with_dependencies).await?;
+    let mut created = Vec::new();
+    for (number, planned) in plan.iter().enumerate() {
+        // The user's values are for the module that was asked for, which is the last.
+        let own = if number + 1 == plan.len() {
+            user.clone()
+        } else {
+            UserValues::default()
+        };
+        if args.dry_run {
+            print(&preview(&place, planned, &own).await?)?;
+            continue;
+        }
+        let wait = args.wait.waits().then_some(limit);
+        created.push(deploy(&place, planned, &own, limit, wait).await?);
+    }
+    if args.output.is_json() && !args.dry_run {
+        print(&format::json(&created)?)?;
+    } else {
+        created.iter().try_for_each(|one| print(&described(one)))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A module as the arguments want it.
+pub(super) fn wanted<'c>(
+    catalogue: &'c Catalogue,
+    (kind, group): (Kind, Option<&str>),
+    name: &NameArgs,
+    needs: &NeedArgs,
+    user: &UserValues,
+) -> anyhow::Result<Wanted<'c>> {
+    let module = find(catalogue, kind, group, &name.module)?;
+    let wires = module.file.needs.iter().flat_map(|need| need.wire.keys());
+    Ok(Wanted {
+        module,
+        release: release(module, name.name.as_deref())?,
+        using: needs.using()?.into_iter().collect(),
+        set_paths: user.paths(wires)?,
+    })
+}
+
+/// What is to be deployed, in order.
+pub(super) async fn plan<'c>(
+    place: &'c Place,
+    catalogue: &'c Catalogue,
+    wanted: Wanted<'c>,
+    with_dependencies: bool,
+) -> anyhow::Result<Vec<Planned<'c>>> {
+    // Most modules need nobody, and are not worth the question.
+    let deployed = if wanted.module.file.needs.is_empty() {
+        Vec::new()
+    } else {
+        let deployed = observe::deployed(&place.cluster);
+        interrupt::unless(&place.end, deployed).await??
+    };
+    let namespace = &place.cluster.namespace;
+    let mut planner = Planner::new(catalogue, namespace, deployed, with_dependencies);
+    planner.add(&wanted)?;
+    Ok(planner.plan())
+}
+
+/// The manifests that would be applied, without the secrets in them.
+async fn preview(
+    place: &Place,
+    planned: &Planned<'_>,
+    user: &UserValues,
+) -> anyhow::Result<String> {
+    let objects = objects(place, planned, user).await?;
+    let documents = objects
+        .iter()
+        .map(|object| format!("---\n{}", manifest::shown(object)));
+    Ok(documents.collect())
+}
+
+/// The objects that would be applied.
+pub(super) async fn objects(
+    place: &Place,
+    planned: &Planned<'_>,
+    user: &UserValues,
+) -> anyhow::Result<Vec<Value>> {
+    if let Some(files) = ChartFiles::write(planned, place.domain.site.as_deref(), user)? {
+        let manifest = place.helm().await?.preview(&planned.release, &files).await;
+        let manifest = manifest.with_context(|| failed(place, planned))?;
+        return manifest::objects(&manifest).map_err(anyhow::Error::msg);
+    }
+    let mut objects = Vec::new();
+    for step in planned.module.file.steps.iter().flatten() {
+        objects.extend(place.kubectl().await?.objects(step, planned).await?);
+    }
+    Ok(objects)
+}
+
+fn failed(place: &Place, planned: &Planned<'_>) -> String {
+    format!(
+        "{} as {} in {}",
+        planned.module.full_name(),
+        planned.release,
+        place.shown()
+    )
+}
+
+/// Deploys one module, and waits as long as is said.
+async fn deploy(
+    place: &Place,
+    planned: &Planned<'_>,
+    user: &UserValues,
+    limit: Duration,
+    wait: Option<Duration>,
+) -> anyhow::Result<Created> {
+    let (module, release) = (planned.module, &planned.release);
+    if module.file.deprecated {
+        tell(&format!(
+            "warning: {}: {}",
+            module.full_name(),
+            module.file.about.trim()
+        ));
+    }
+    let applied = match ChartFiles::write(planned, place.domain.site.as_deref(), user)? {
+        Some(files) => upgrade(place, release, &files, limit).await,
+        None => apply(place, planned, limit).await,
+    };
+    applied.with_context(|| failed(place, planned))?;
+    let scope = Scope::new(module, release, &place.cluster.namespace);
+    let mut rollout = None;
+    if let Some(limit) = wait {
+        let reached = place.wait_ready(release, &scope, limit).await?;
+        if !reached.is_ready() {
+            tell(&format!(
+                "{} is not ready: {}",
+                failed(place, planned),
+                reached.line()
+            ));
+            place.explain(&scope, &reached).await;
+            let seconds = limit.as_secs();
+            bail!(
+                "{} is not ready after {seconds} s; it stays deployed, and the same create goes on waiting",
+                module.full_name()
+            );
+        }
+        rollout = Some(reached);
+    }
+    Ok(created(place, planned, rollout))
+}
+
+async fn upgrade(
+    place: &Place,
+    release: &str,
+    files: &ChartFiles,
+    limit: Duration,
+) -> anyhow::Result<()> {
+    let helm = place.helm().await?;
+    if helm.repair(release).await? == Repaired::BrokenOff {
+        tell(&format!(
+            "a change of release {release} was broken off before; it is taken up again"
+        ));
+    }
+    Ok(helm.upgrade(release, files, limit).await?)
+}
+
+async fn apply(place: &Place, planned: &Planned<'_>, limit: Duration) -> anyhow::Result<()> {
+    let kubectl = place.kubectl().await?;
+    for step in planned.module.file.steps.iter().flatten() {
+        let objects = kubectl.objects(step, planned).await?;
+        kubectl.apply(step, &objects, limit).await?;
+    }
+    Ok(())
+}
+
+fn created(place: &Place, planned: &Planned<'_>, rollout: Option<Rollout>) -> Created {
+    let namespace = &place.cluster.namespace;
+    let offered = planned.module.file.offers.iter().map(|offer| {
+        let facts = needs::facts(offer, &planned.release, namespace);
+        Offered {
+            capability: offer.capability.clone(),
+            address: format!("{}:{}", facts["host"], facts["port"]),
+            endpoint: facts["endpoint"].clone(),
+            secret: facts.get("secret").cloned(),
+        }
+    });
+    Created {
+        module: planned.module.full_name(),
+        release: planned.release.clone(),
+        domain: place.name.clone(),
+        namespace: namespace.clone(),
+        uses: planned.uses.clone(),
+        offers: offered.collect(),
+        rollout,
+    }
+}
+
+fn described(created: &Created) -> String {
+    let Created {
+        module,
+        release,
+        domain,
+        namespace,
+        ..
+    } = created;
+    let state = created
+        .rollout
+        .as_ref()
+        .map_or("not waited for".to_owned(), Rollout::figures);
+    let mut text = format!(
+        "{module} is deployed as {release} in domain {domain}, namespace {namespace}: {state}\n"
+    );
+    for (need, release) in &created.uses {
+        text += &format!("  {need}: given by {release}\n");
+    }
+    for offered in &created.offers {
+        let secret = offered
+            .secret
+            .as_ref()
+            .map_or(String::new(), |name| format!(", secret {name}"));
+        text += &format!("  {} at {}{secret}\n", offered.capability, offered.address);
+    }
+    text
+}

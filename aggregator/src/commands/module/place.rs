@@ -1,0 +1,132 @@
+//! The place that modules go to: a domain's cluster, and the programs that change it.
+
+use std::time::Duration;
+
+use tokio::sync::OnceCell;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::PlaceArgs;
+use crate::commands::init::read_domains;
+use crate::commands::interrupt;
+use crate::commands::output::{Live, tell};
+use crate::deploy::cluster::Cluster;
+use crate::deploy::domains::Domain;
+use crate::deploy::domains::file::{self, DomainsFile};
+use crate::deploy::engine::{Engine, Program};
+use crate::deploy::helm::Helm;
+use crate::deploy::kubeconfig;
+use crate::deploy::observe::{self, Scope};
+use crate::deploy::rollout::Rollout;
+use crate::deploy::steps::Kubectl;
+
+/// Between two looks at the cluster.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// A domain that one works on.
+pub(super) struct Place {
+    pub(super) name: String,
+    pub(super) domain: Domain,
+    pub(super) cluster: Cluster,
+    pub(super) end: CancellationToken,
+    helm: OnceCell<Engine>,
+    kubectl: OnceCell<Engine>,
+}
+
+impl Place {
+    /// Finds the domain and its context. Nothing is asked yet.
+    pub(super) async fn find(args: &PlaceArgs) -> anyhow::Result<Self> {
+        let domains = read_domains(&DomainsFile::new(&file::directory()?))?;
+        let (name, domain) = domains.find(args.domain.as_deref())?;
+        if let Some(namespace) = &args.namespace {
+            let checked = crate::deploy::domains::check_namespace(namespace);
+            checked.map_err(|invalid| crate::cli::Usage(invalid.to_string()))?;
+        }
+        let cluster = Cluster::of(kubeconfig::read()?, domain, args.namespace.as_deref()).await?;
+        Ok(Self {
+            name: name.to_owned(),
+            domain: domain.clone(),
+            cluster,
+            end: interrupt::token(),
+            helm: OnceCell::new(),
+            kubectl: OnceCell::new(),
+        })
+    }
+
+    /// helm, looked for when it is first needed.
+    pub(super) async fn helm(&self) -> anyhow::Result<Helm<'_>> {
+        let find = || Engine::find(Program::Helm, &self.end);
+        Ok(Helm {
+            engine: self.helm.get_or_try_init(find).await?,
+            context: &self.domain.context,
+            cluster: &self.cluster,
+            end: &self.end,
+        })
+    }
+
+    /// kubectl, looked for when it is first needed.
+    pub(super) async fn kubectl(&self) -> anyhow::Result<Kubectl<'_>> {
+        let find = || Engine::find(Program::Kubectl, &self.end);
+        Ok(Kubectl {
+            engine: self.kubectl.get_or_try_init(find).await?,
+            context: &self.domain.context,
+            end: &self.end,
+        })
+    }
+
+    /// As it is named in a line: `domain lab, namespace work`.
+    pub(super) fn shown(&self) -> String {
+        format!("domain {}, namespace {}", self.name, self.cluster.namespace)
+    }
+
+    /// Waits until a release is ready, and shows how far it is. What it was when it was so, or when the time was over.
+    pub(super) async fn wait_ready(
+        &self,
+        what: &str,
+        scope: &Scope,
+        limit: Duration,
+    ) -> anyhow::Result<Rollout> {
+        let mut live = Live::new();
+        let late = Instant::now() + limit;
+        loop {
+            let rollout = observe::rollout(&self.cluster, scope);
+            let rollout = interrupt::unless(&self.end, rollout).await??;
+            live.set(&format!("{what}: {}", rollout.line()));
+            if rollout.is_ready() || Instant::now() >= late {
+                return Ok(rollout);
+            }
+            self.pause().await?;
+        }
+    }
+
+    /// Waits until no pod of a release is left; false where the time was over before.
+    pub(super) async fn wait_gone(
+        &self,
+        what: &str,
+        scope: &Scope,
+        limit: Duration,
+    ) -> anyhow::Result<bool> {
+        let mut live = Live::new();
+        let late = Instant::now() + limit;
+        loop {
+            let left = observe::pods_left(&self.cluster, scope);
+            let left = interrupt::unless(&self.end, left).await??;
+            live.set(&format!("{what}: {left} pods left"));
+            if left == 0 || Instant::now() >= late {
+                return Ok(left == 0);
+            }
+            self.pause().await?;
+        }
+    }
+
+    /// Says in some lines why a release is not ready.
+    pub(super) async fn explain(&self, scope: &Scope, rollout: &Rollout) {
+        for line in observe::troubles(&self.cluster, scope, rollout).await {
+            tell(&format!("  {line}"));
+        }
+    }
+
+    async fn pause(&self) -> anyhow::Result<()> {
+        Ok(interrupt::unless(&self.end, tokio::time::sleep(PAUSE)).await?)
+    }
+}

@@ -1,0 +1,202 @@
+//! `info`, `list`, `list-values` and `status`: what there is, and how it stands.
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::place::Place;
+use super::{InfoArgs, ListArgs, ListValuesArgs, StatusArgs, find, release};
+use crate::cli::Usage;
+use crate::commands::interrupt;
+use crate::commands::output::{print, tell, width};
+use crate::deploy::catalogue::module::{CheckedAgainst, Kind, Need, Offer, Settable};
+use crate::deploy::catalogue::{Catalogue, Module};
+use crate::deploy::needs::Deployed;
+use crate::deploy::observe::{self, Scope};
+use crate::deploy::state::{ModuleState, Standing, standing};
+use crate::deploy::{values, yaml};
+use crate::format;
+
+/// Something is not deployed, or not ready.
+const NOT_READY: u8 = 3;
+
+/// A module, for programs.
+#[derive(Serialize)]
+struct Shown<'m> {
+    group: &'m str,
+    name: &'m str,
+    kind: Kind,
+    title: &'m str,
+    about: &'m str,
+    deprecated: bool,
+    version: &'m str,
+    aliases: &'m [String],
+    needs: &'m [Need],
+    offers: &'m [Offer],
+    settable: &'m [Settable],
+    checked: &'m CheckedAgainst,
+}
+
+impl<'m> Shown<'m> {
+    fn new(module: &'m Module) -> Self {
+        let file = &module.file;
+        Self {
+            group: &module.group,
+            name: &module.name,
+            kind: file.kind,
+            title: &file.title,
+            about: file.about.trim(),
+            deprecated: file.deprecated,
+            version: &file.version,
+            aliases: &file.aliases,
+            needs: &file.needs,
+            offers: &file.offers,
+            settable: &file.values,
+            checked: &file.checked,
+        }
+    }
+}
+
+pub(super) fn list(kind: Kind, group: Option<&str>, args: &ListArgs) -> anyhow::Result<ExitCode> {
+    let catalogue = args.catalogue.read()?;
+    let modules = catalogue.list(kind, group)?;
+    if args.output.is_json() {
+        let modules: Vec<Shown> = modules.into_iter().map(Shown::new).collect();
+        print(&format::json(&modules)?)?;
+    } else if modules.is_empty() {
+        tell(&format!("the catalogue has no {kind}s"));
+    } else {
+        print(&format::modules::list(&modules, width()))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) fn list_values(
+    kind: Kind,
+    group: Option<&str>,
+    args: &ListValuesArgs,
+) -> anyhow::Result<ExitCode> {
+    let catalogue = args.catalogue.read()?;
+    let (group, name) = match (group, &*args.names) {
+        (group, [name]) => (group, name),
+        (None, [group, name]) => (Some(group.as_str()), name),
+        _ => return Err(Usage("the group is said twice".to_owned()).into()),
+    };
+    let module = find(&catalogue, kind, group, name)?;
+    if args.output.is_json() {
+        print(&format::json(&module.file.values)?)?;
+    } else if module.file.values.is_empty() {
+        tell(&format!("{} has no values to set", module.full_name()));
+    } else {
+        print(&format::modules::values(&module.file.values, width()))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) fn info(kind: Kind, group: Option<&str>, args: &InfoArgs) -> anyhow::Result<ExitCode> {
+    let catalogue = args.catalogue.read()?;
+    let module = find(&catalogue, kind, group, &args.module)?;
+    let values = effective(module, args)?;
+    if args.output.is_json() {
+        let mut shown = serde_json::to_value(Shown::new(module))?;
+        shown["values"] = values.unwrap_or_default();
+        print(&format::json(&shown)?)?;
+    } else {
+        let values = values
+            .map(|values| serde_saphyr::to_string(&values))
+            .transpose()?;
+        print(&format::modules::info(
+            module,
+            &values.unwrap_or_default(),
+            width(),
+        ))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The module's values with the user's files over them.
+fn effective(module: &Module, args: &InfoArgs) -> anyhow::Result<Option<Value>> {
+    let file = &module.file;
+    let own = file.own.as_ref().map(|own| &own.values);
+    let Some(mut merged) = file.chart.as_ref().or(own).cloned().map(Value::Object) else {
+        return Ok(None);
+    };
+    for file in &args.file {
+        let name = || format!("--file {}", file.display());
+        let text = std::fs::read_to_string(file).with_context(name)?;
+        let over: Value = yaml::parse(&text)
+            .map_err(anyhow::Error::msg)
+            .with_context(name)?;
+        values::merge(&mut merged, over);
+    }
+    Ok(Some(merged))
+}
+
+pub(super) async fn status(
+    kind: Kind,
+    group: Option<&str>,
+    args: &StatusArgs,
+) -> anyhow::Result<ExitCode> {
+    let catalogue = args.catalogue.read()?;
+    let place = Place::find(&args.place).await?;
+    let states = async {
+        match &args.module {
+            Some(name) => {
+                let module = find(&catalogue, kind, group, name)?;
+                let release = release(module, args.name.as_deref())?;
+                states(&place, &[(module, release)]).await
+            }
+            None => states(&place, &all(&place, &catalogue, kind, group).await?).await,
+        }
+    };
+    let states = interrupt::unless(&place.end, states).await??;
+    if args.output.is_json() {
+        print(&format::json(&states)?)?;
+    } else if states.is_empty() {
+        tell(&format!("no {kind} is deployed in {}", place.shown()));
+    } else {
+        print(&format::modules::states(&states, width()))?;
+    }
+    let is_ready = states.iter().all(|state| state.standing == Standing::Ready);
+    Ok(if is_ready {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(NOT_READY)
+    })
+}
+
+/// All modules of the kind that are in the namespace.
+async fn all<'c>(
+    place: &Place,
+    catalogue: &'c Catalogue,
+    kind: Kind,
+    group: Option<&str>,
+) -> anyhow::Result<Vec<(&'c Module, String)>> {
+    let of_kind = catalogue.list(kind, group)?;
+    let deployed = observe::deployed(&place.cluster).await?;
+    let known = |one: Deployed| {
+        let module = of_kind.iter().find(|module| module.label() == one.label)?;
+        Some((*module, one.release))
+    };
+    Ok(deployed.into_iter().filter_map(known).collect())
+}
+
+async fn states(place: &Place, modules: &[(&Module, String)]) -> anyhow::Result<Vec<ModuleState>> {
+    let records = observe::records(&place.cluster).await?;
+    let mut states = Vec::new();
+    for (module, release) in modules {
+        let scope = Scope::new(module, release, &place.cluster.namespace);
+        let rollout = observe::rollout(&place.cluster, &scope).await?;
+        let record = records.get(release).cloned();
+        states.push(ModuleState {
+            module: module.full_name(),
+            release: release.clone(),
+            standing: standing(record.as_ref(), &rollout),
+            record,
+            rollout,
+        });
+    }
+    Ok(states)
+}

@@ -1,0 +1,185 @@
+//! Releases, by helm.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use k8s_openapi::api::core::v1::Secret;
+use kube::Api;
+use kube::api::DeleteParams;
+use serde::Deserialize;
+use tokio_util::sync::CancellationToken;
+
+use super::cluster::{Cluster, is_absent, reason};
+use super::engine::version::Version;
+use super::engine::{Call, Engine, EngineError};
+use super::files::ChartFiles;
+
+/// Earlier ones know no `--dry-run=server`, with which `lookup` finds what is there.
+const WITH_SERVER_DRY_RUN: Version = Version(3, 13, 0);
+/// Revisions of a release that are kept.
+const MAX_HISTORY: &str = "10";
+
+/// helm, for one namespace.
+pub struct Helm<'a> {
+    /// The program.
+    pub engine: &'a Engine,
+    /// The kubeconfig's context.
+    pub context: &'a str,
+    /// Where releases are.
+    pub cluster: &'a Cluster,
+    /// Ends what runs.
+    pub end: &'a CancellationToken,
+}
+
+/// How a release stands, in helm's records.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Release {
+    /// Its revision.
+    #[serde(rename = "version", default)]
+    pub revision: u32,
+    /// More of it.
+    pub info: ReleaseInfo,
+}
+
+/// What helm says of it.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct ReleaseInfo {
+    /// `deployed`, `failed`, `pending-install`, …
+    pub status: String,
+    /// Of the last revision (RFC 3339).
+    #[serde(default)]
+    pub last_deployed: String,
+}
+
+/// What was put right before a release could be changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Repaired {
+    /// Nothing had to be.
+    Nothing,
+    /// A change of it had been broken off.
+    BrokenOff,
+}
+
+impl Helm<'_> {
+    /// Installs a release, or upgrades it to what is wanted. Objects that an install left behind are taken over.
+    ///
+    /// # Errors
+    /// Where helm fails.
+    pub async fn upgrade(
+        &self,
+        release: &str,
+        files: &ChartFiles,
+        limit: Duration,
+    ) -> Result<(), EngineError> {
+        let call = self.upgrade_call(release, files);
+        let call = call.args(["--create-namespace", "--history-max", MAX_HISTORY]);
+        self.engine
+            .run(&call.within(limit), self.end)
+            .await
+            .map(drop)
+    }
+
+    /// The manifest that [`Helm::upgrade`] would make. Nothing is changed.
+    ///
+    /// # Errors
+    /// Where helm fails.
+    pub async fn preview(&self, release: &str, files: &ChartFiles) -> anyhow::Result<String> {
+        #[derive(Deserialize)]
+        struct Told {
+            manifest: String,
+        }
+        let dry_run = if self.engine.version() < WITH_SERVER_DRY_RUN {
+            "--dry-run"
+        } else {
+            "--dry-run=server"
+        };
+        let call = self.upgrade_call(release, files);
+        let call = call.args([dry_run, "--output", "json"]);
+        let told = self.engine.run(&call, self.end).await?;
+        let told: Told = serde_json::from_str(&told).context("helm upgrade tells no manifest")?;
+        Ok(told.manifest)
+    }
+
+    fn upgrade_call(&self, release: &str, files: &ChartFiles) -> Call {
+        self.call(["upgrade", "--install", release])
+            .arg(files.chart())
+            .args(files.values())
+    }
+
+    /// How a release stands; `None` where there is none.
+    ///
+    /// # Errors
+    /// Where helm fails.
+    pub async fn status(&self, release: &str) -> anyhow::Result<Option<Release>> {
+        let call = self.call(["status", release, "--output", "json"]);
+        let Some(told) = unless_absent(self.engine.run(&call, self.end).await)? else {
+            return Ok(None);
+        };
+        let release = serde_json::from_str(&told).context("helm status tells nothing of it")?;
+        Ok(Some(release))
+    }
+
+    /// The manifest of a release as it was last deployed; `None` where there is none.
+    ///
+    /// # Errors
+    /// Where helm fails.
+    pub async fn manifest(&self, release: &str) -> Result<Option<String>, EngineError> {
+        let call = self.call(["get", "manifest", release]);
+        unless_absent(self.engine.run(&call, self.end).await)
+    }
+
+    /// Removes a release; false where there was none.
+    ///
+    /// # Errors
+    /// Where helm fails.
+    pub async fn uninstall(&self, release: &str, limit: Duration) -> Result<bool, EngineError> {
+        let call = self.call(["uninstall", release]).within(limit);
+        let removed = unless_absent(self.engine.run(&call, self.end).await)?;
+        Ok(removed.is_some())
+    }
+
+    /// Makes a release fit to be changed where a change of it was broken off: helm then refuses every other one. Its
+    /// record of that change goes; the objects stay, and the next install or upgrade takes them over.
+    ///
+    /// # Errors
+    /// Where helm or the API server fails.
+    pub async fn repair(&self, release: &str) -> anyhow::Result<Repaired> {
+        let Some(found) = self.status(release).await? else {
+            return Ok(Repaired::Nothing);
+        };
+        if found.info.status == "uninstalling" {
+            self.uninstall(release, Duration::from_secs(60)).await?;
+            return Ok(Repaired::BrokenOff);
+        }
+        if !found.info.status.starts_with("pending-") {
+            return Ok(Repaired::Nothing);
+        }
+        let secrets: Api<Secret> =
+            Api::namespaced(self.cluster.client.clone(), &self.cluster.namespace);
+        let record = format!("sh.helm.release.v1.{release}.v{}", found.revision);
+        match secrets.delete(&record, &DeleteParams::default()).await {
+            Err(error) if !is_absent(&error) => {
+                anyhow::bail!("cannot remove helm's record {record}: {}", reason(&error))
+            }
+            _ => Ok(Repaired::BrokenOff),
+        }
+    }
+
+    fn call<const N: usize>(&self, args: [&str; N]) -> Call {
+        let place = [
+            "--kube-context",
+            self.context,
+            "--namespace",
+            &self.cluster.namespace,
+        ];
+        Call::new(args).args(place)
+    }
+}
+
+/// `None` where helm says that there is no such release.
+fn unless_absent(told: Result<String, EngineError>) -> Result<Option<String>, EngineError> {
+    match told {
+        Err(EngineError::Failed(_, why)) if why.contains("release: not found") => Ok(None),
+        told => told.map(Some),
+    }
+}

@@ -1,0 +1,96 @@
+//! Deleting, and modules of steps both ways.
+
+use serde_json::{Value, json};
+
+use super::Deployer;
+
+#[test]
+fn delete_asks_keeps_data_and_purges_when_told() {
+    let deployer = Deployer::new();
+    let delete = ["component", "own", "delete", "thing"];
+    deployer
+        .run(&delete)
+        .assert_usage("nobody can be asked here: say --yes");
+    assert_eq!(deployer.helm_calls(), [""; 0]);
+    let dry = [&delete[..], &["--dry-run"]].concat();
+    let dry = deployer.run(&dry);
+    dry.assert_done();
+    assert!(
+        dry.stderr.contains("its volumes and secrets stay"),
+        "{dry:?}"
+    );
+    let yes = [&delete[..], &["--yes"]].concat();
+    let absent = deployer.run(&yes);
+    assert_eq!(
+        absent.assert_done(),
+        "own/thing (thing) was not there in namespace work\n"
+    );
+
+    deployer.helm("uninstall", "exit 0");
+    deployer.api.put(
+        "persistentvolumeclaims",
+        vec![json!({ "metadata": { "name": "thing-data" } })],
+    );
+    deployer.api.put(
+        "secrets",
+        vec![json!({ "metadata": { "name": "thing-auth" } })],
+    );
+    assert_eq!(
+        deployer.run(&yes).assert_done(),
+        "own/thing (thing) is deleted in namespace work\n"
+    );
+    let is_delete = |asked: &String| asked.starts_with("DELETE ");
+    assert!(!deployer.api.asked().iter().any(is_delete));
+    let purge = [&yes[..], &["--purge", "--output", "json"]].concat();
+    let purged: Value = serde_json::from_str(deployer.run(&purge).assert_done()).unwrap();
+    assert_eq!(
+        purged["purged"],
+        json!(["volume claim thing-data", "secret thing-auth"])
+    );
+    let asked = deployer.api.asked();
+    assert_eq!(
+        asked.iter().filter(|asked| is_delete(asked)).count(),
+        2,
+        "{asked:?}"
+    );
+}
+
+#[test]
+fn steps_go_in_order_and_back_in_the_reverse() {
+    let deployer = Deployer::new();
+    deployer
+        .run(&["component", "own", "create", "steps", "--no-wait"])
+        .assert_done();
+    let calls = |deployer: &Deployer| {
+        let calls = deployer.read("kubectl/calls");
+        let two = |line: &str| line.split(' ').take(2).collect::<Vec<_>>().join(" ");
+        calls.lines().map(two).collect::<Vec<_>>()
+    };
+    let applied = [
+        "kustomize first",
+        "apply --server-side",
+        "wait --for=condition=established",
+        "kustomize second",
+        "apply --server-side",
+    ];
+    assert_eq!(calls(&deployer), applied);
+    let input = deployer.read("kubectl/input");
+    assert_eq!(
+        input.matches(r#""hxmlops.io/component":"steps""#).count(),
+        2,
+        "{input}"
+    );
+    deployer
+        .run(&["component", "own", "delete", "steps", "--yes", "--no-wait"])
+        .assert_done();
+    let deleted = [
+        "kustomize second",
+        "delete --ignore-not-found",
+        "kustomize first",
+        "delete --ignore-not-found",
+    ];
+    assert_eq!(calls(&deployer)[applied.len()..], deleted);
+    deployer
+        .run(&["component", "own", "create", "steps", "--set", "a=b"])
+        .assert_failed("own/steps has no values");
+}

@@ -1,0 +1,114 @@
+//! What there is, how it stands, and what would change.
+
+use serde_json::{Value, json};
+
+use super::{Deployer, deployment};
+
+#[test]
+fn what_there_is_needs_no_cluster() {
+    let deployer = Deployer::new();
+    let list = deployer.run(&["component", "own", "list"]);
+    insta::assert_snapshot!("list", list.assert_done());
+    insta::assert_snapshot!(
+        "info",
+        deployer
+            .run(&["component", "own", "info", "thing"])
+            .assert_done()
+    );
+    let values = deployer.run(&["component", "list_values", "own", "thing"]);
+    insta::assert_snapshot!("list_values", values.assert_done());
+    assert_eq!(
+        deployer
+            .run(&["component", "own", "list-values", "thing"])
+            .assert_done(),
+        values.stdout
+    );
+    let file = deployer.user.write("values.yaml", "env: {A: c, D: e}\n");
+    let args = [
+        "component",
+        "own",
+        "info",
+        "thing",
+        "--output",
+        "json",
+        "--file",
+        file.to_str().unwrap(),
+    ];
+    let info: Value = serde_json::from_str(deployer.run(&args).assert_done()).unwrap();
+    assert_eq!(info["values"]["env"], json!({ "A": "c", "D": "e" }));
+    assert_eq!(info["offers"][0]["capability"], "thing");
+    deployer
+        .run(&["component", "own", "info", "thin"])
+        .assert_failed("it has: steps, thing");
+    deployer
+        .run(&["component", "info", "thing"])
+        .assert_usage("say the group before the command");
+    deployer
+        .run(&["stage", "own", "list"])
+        .assert_failed("there is no group 'own' of stages");
+}
+
+#[test]
+fn status_says_how_modules_stand_by_its_exit_code_too() {
+    let deployer = Deployer::new();
+    let status = |args: &[&str]| deployer.run(&[&["component", "own", "status"], args].concat());
+    let absent = status(&["thing"]);
+    assert_eq!(absent.code, Some(3), "{absent:?}");
+    assert!(absent.stdout.contains("not deployed"), "{absent:?}");
+    let none = status(&[]);
+    assert_eq!(none.assert_done(), "");
+    let labels = json!({ "owner": "helm", "name": "thing", "status": "deployed", "version": "2" });
+    deployer.api.put(
+        "secrets",
+        vec![json!({ "metadata": { "name": "r", "labels": labels } })],
+    );
+    deployer
+        .api
+        .put("deployments", vec![deployment("thing", 1)]);
+    insta::assert_snapshot!("status", status(&["thing"]).assert_done());
+    let all: Value = serde_json::from_str(status(&["--output", "json"]).assert_done()).unwrap();
+    assert_eq!(all[0]["standing"], "ready");
+    assert_eq!(all[0]["record"]["revision"], 2);
+    deployer
+        .api
+        .put("deployments", vec![deployment("thing", 0)]);
+    assert_eq!(status(&["thing"]).code, Some(3));
+}
+
+#[test]
+fn diff_says_what_create_would_change() {
+    let deployer = Deployer::new();
+    let manifest =
+        |value: &str| format!("kind: ConfigMap\nmetadata: {{name: m}}\ndata: {{a: '{value}'}}\n");
+    let preview = json!({ "manifest": manifest("2") }).to_string();
+    deployer.user.write("helm/preview", &preview);
+    deployer.helm("upgrade", "cat preview; exit 0");
+    let before = |value: &str| deployer.user.write("helm/before", &manifest(value));
+    let diff = || deployer.run(&["component", "own", "diff", "thing"]);
+    let new = diff();
+    assert_eq!(new.code, Some(3), "{new:?}");
+    assert!(
+        new.stdout.starts_with("--- (not there)\n+++ ConfigMap/m\n"),
+        "{new:?}"
+    );
+    before("1");
+    deployer.helm("get", "cat before; exit 0");
+    let changed = diff();
+    assert_eq!(changed.code, Some(3), "{changed:?}");
+    assert!(
+        changed.stdout.contains("-  a: \"1\"\n+  a: \"2\"\n"),
+        "{changed:?}"
+    );
+    before("2");
+    let same = diff();
+    assert_eq!(same.assert_done(), "");
+    assert_eq!(same.stderr, "nothing would change\n");
+    let dry = deployer.run(&["component", "own", "create", "thing", "--dry-run"]);
+    assert!(dry.assert_done().starts_with("---\ndata:\n"), "{dry:?}");
+    assert!(
+        deployer
+            .helm_calls()
+            .iter()
+            .all(|call| !call.starts_with("upgrade") || call.contains("--dry-run=server"))
+    );
+}
