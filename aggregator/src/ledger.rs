@@ -207,25 +207,29 @@ impl Ledger {
     ) -> Result<Vec<SiteHour>, LedgerError> {
         let energies = self.store.site_energy(from, to)?;
         let sites = self.store.sites(as_of)?;
-        let took_part = energies.iter().map(|energy| energy.site.as_str()).collect();
-        let grids = self.grids(&sites, &took_part, (from, to), as_of)?;
+        let sites_of = energies.iter().map(|energy| energy.site.as_str()).collect();
+        let grids = self.grids(&sites, &sites_of, (from, to), as_of)?;
         Ok(site_hours(&energies, &sites, &grids))
     }
 
-    /// The grid of each site that took part, over the whole minutes of a run.
+    /// The grid of each site that took part in a run, with what a report says of its figures: when they were recorded, and
+    /// how far they may be off.
     fn grids_of_run(
         &self,
         sites: &[Site],
         ledger: &RunLedger,
         as_of: Option<Timestamp>,
     ) -> Result<Grids, StoreError> {
-        // Hours, where minutes were folded into them.
-        let (from, to) = ledger.cells.iter().fold(
-            (ledger.summary.start, ledger.summary.end),
-            |(from, to), cell| (from.min(cell.start), to.max(cell.end())),
-        );
-        let took_part = ledger.cells.iter().map(|cell| cell.site.as_str()).collect();
-        self.grids(sites, &took_part, (from, to), as_of)
+        let (from, to) = cells_time(ledger);
+        let known = |(_, time): &(Signal, Timestamp)| as_of.is_none_or(|as_of| *time <= as_of);
+        let told = |(zone, grid): (String, Grid)| {
+            let revisions = self.store.slot_revisions(&zone, from, to)?;
+            let grid = grid.with_revisions(revisions.into_iter().filter(known));
+            let spreads = self.spreads(&grid, &zone, from, as_of)?;
+            Ok((zone, grid.with_spreads(spreads)))
+        };
+        let grids = self.grids(sites, &took_part(ledger), (from, to), as_of)?;
+        grids.into_iter().map(told).collect()
     }
 
     /// The grid of each site that took part, over a time.
@@ -236,21 +240,17 @@ impl Ledger {
         (from, to): (Timestamp, Timestamp),
         as_of: Option<Timestamp>,
     ) -> Result<Grids, StoreError> {
-        sites
+        let zones: BTreeSet<String> = sites
             .iter()
             .filter(|site| took_part.contains(site.name.as_str()))
             .filter_map(|site| site.intensity_zone.as_deref().map(normalized_zone))
-            .map(|zone| {
-                let slots = self.store.slots(&zone, from, to, as_of)?;
-                let revisions = self.store.slot_revisions(&zone, from, to)?;
-                let known =
-                    |(_, time): &(Signal, Timestamp)| as_of.is_none_or(|as_of| *time <= as_of);
-                let revisions = revisions.into_iter().filter(known);
-                let grid = Grid::new(slots, &zone, from, to).with_revisions(revisions);
-                let spreads = self.spreads(&grid, &zone, from, as_of)?;
-                Ok((zone, grid.with_spreads(spreads)))
-            })
-            .collect()
+            .collect();
+        let grid = |zone: String| {
+            let slots = self.store.slots(&zone, from, to, as_of)?;
+            let grid = Grid::new(slots, &zone, from, to);
+            Ok((zone, grid))
+        };
+        zones.into_iter().map(grid).collect()
     }
 
     /// How far figures that are not settled were off before a time, for the signals that have some in it.
@@ -346,6 +346,20 @@ impl Ledger {
     pub fn put_slots(&self, slots: &[Slot], now: Timestamp) -> Result<usize, LedgerError> {
         Ok(self.store.put_slots(slots, now)?)
     }
+}
+
+/// The whole minutes of a run; hours, where minutes were folded into them.
+fn cells_time(ledger: &RunLedger) -> (Timestamp, Timestamp) {
+    let summary = &ledger.summary;
+    let cells = ledger.cells.iter();
+    cells.fold((summary.start, summary.end), |(from, to), cell| {
+        (from.min(cell.start), to.max(cell.end()))
+    })
+}
+
+/// The sites of a run's nodes.
+fn took_part(ledger: &RunLedger) -> BTreeSet<&str> {
+    ledger.cells.iter().map(|cell| cell.site.as_str()).collect()
 }
 
 fn places(runs: &[RunSummary]) -> String {

@@ -9,6 +9,7 @@ mod footprint;
 mod notes;
 mod pods;
 mod sci;
+mod sites;
 mod stages;
 #[cfg(test)]
 mod tests;

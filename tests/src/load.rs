@@ -2,9 +2,11 @@
 //! would have sent.
 
 mod agents;
+mod ask;
 mod ingest;
 mod query;
 mod server;
+mod year;
 
 use anyhow::bail;
 use serde_json::{Value, json};

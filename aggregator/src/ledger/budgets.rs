@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Ledger, LedgerError, ReportQuery, RunById};
+use super::{Ledger, LedgerError, ReportQuery, RunById, cells_time, took_part};
 use crate::budget::{
     Amount, Budget, BudgetState, Counted, InvalidBudget, MAX_BUDGETS, MAX_RUNS, Period, Scope,
     state,
@@ -205,7 +205,8 @@ impl Ledger {
             return Ok(Amount::NONE);
         }
         let sites = self.store.sites(None)?;
-        let grids = self.grids_of_run(&sites, &ledger, None)?;
+        // How far the grams may be off is not asked.
+        let grids = self.grids(&sites, &took_part(&ledger), cells_time(&ledger), None)?;
         let report = report::build(&ledger, &ReportQuery::default(), &sites, &grids);
         Ok(Amount {
             joules: Some(report.energy_joules),

@@ -7,9 +7,10 @@ use super::balance::Balances;
 use super::course::Course;
 use super::coverage::Coverage;
 use super::embodied::{Embodied, by_node_and_start};
-use super::footprint::{Footprint, Sites};
+use super::footprint::Footprint;
 use super::notes::{Known, notes};
 use super::pods::Pods;
+use super::sites::Sites;
 use super::stages::Stages;
 use super::{EnergyBasis, EnergyRange, Lost, Report, Revision};
 use crate::equivalents::equivalents;
@@ -40,6 +41,7 @@ pub fn build(ledger: &RunLedger, query: &ReportQuery, sites: &[Site], grids: &Gr
 struct Account<'a> {
     ledger: &'a RunLedger,
     query: &'a ReportQuery,
+    own: OwnWorkloads<'a>,
     sites: Sites<'a>,
     stages: Stages,
     pods: Pods,
@@ -58,6 +60,7 @@ impl<'a> Account<'a> {
         Self {
             ledger,
             query,
+            own: OwnWorkloads::new(ledger),
             sites,
             stages: Stages::new(&summary.stages),
             pods: Pods::default(),
@@ -73,7 +76,7 @@ impl<'a> Account<'a> {
     fn add(&mut self, cell: &Cell) {
         let ledger = self.ledger;
         let split = share_idle(cell, self.query.idle);
-        let own = own_shares(ledger, cell, &split);
+        let own = self.own.shares(cell, &split);
         if is_unknown(cell) {
             if !own.is_empty() {
                 self.coverage.ran(cell);
@@ -91,24 +94,27 @@ impl<'a> Account<'a> {
         let carbon = self.footprint.add(&self.sites, cell, energy, from, to);
         self.course
             .add_carbon(cell.start, carbon.grams_at_pue_1, carbon.uncovered_joules);
-        for own in own {
-            let energy = own.active + own.idle;
-            let grams = self.sites.carbon(cell, energy, from, to).grams;
-            let factors = (grams, self.sites.pue(cell));
-            let stage = self
-                .stages
-                .add(cell, own.labels, own.active, own.idle, factors);
-            self.pods.add(own.labels, own.active, own.idle, grams);
-            self.course.add(cell.start, stage, own.active, own.idle);
+        let rates = self.sites.rates(cell, from, to);
+        for Own {
+            workload,
+            active,
+            idle,
+        } in own
+        {
+            let grams = rates.grams(active + idle);
+            let labels = &ledger.workloads[workload];
+            let factors = (grams, rates.pue());
+            let stage = self.stages.add(cell, labels, active, idle, factors);
+            self.pods.add(workload, labels, active, idle, grams);
+            self.course.add(cell.start, stage, active, idle);
         }
     }
 
     fn add_embodied(&mut self, cells: &[Cell]) {
-        let ledger = self.ledger;
         let Some(first) = cells.first() else { return };
         let site = self.sites.settings(first);
-        let is_own = |share: &Share| own_labels(ledger, first, share).is_some();
         let policy = self.query.embodied;
+        let is_own = |share: &Share| self.own.has(first, share);
         self.embodied.add(cells, site, policy, is_own);
     }
 
@@ -189,35 +195,45 @@ fn is_unknown(cell: &Cell) -> bool {
 }
 
 /// What the run bears of one share of a cell.
-struct Own<'a> {
-    labels: &'a WorkloadLabels,
+struct Own {
+    /// Index into the ledger's workloads.
+    workload: usize,
     active: Energy,
     idle: Energy,
 }
 
-/// The labels of a share, where it is the run's.
-fn own_labels<'a>(ledger: &'a RunLedger, cell: &Cell, share: &Share) -> Option<&'a WorkloadLabels> {
-    let key = &ledger.summary.key;
-    let labels = ledger.workloads.get(share.workload)?;
-    let is_own = cell.node.cluster == key.cluster
-        && labels.run == key.run
-        && labels.workflow == key.workflow;
-    is_own.then_some(labels)
+/// Which shares are the run's.
+struct OwnWorkloads<'a> {
+    cluster: &'a str,
+    /// By index of the workload: whether it is the run's, where it is in its cluster.
+    are_own: Vec<bool>,
 }
 
-fn own_shares<'a>(ledger: &'a RunLedger, cell: &Cell, split: &IdleSplit) -> Vec<Own<'a>> {
-    let own = |(share, &idle): (&Share, &Energy)| {
-        Some(Own {
-            labels: own_labels(ledger, cell, share)?,
+impl<'a> OwnWorkloads<'a> {
+    fn new(ledger: &'a RunLedger) -> Self {
+        let key = &ledger.summary.key;
+        let is_own =
+            |labels: &WorkloadLabels| labels.run == key.run && labels.workflow == key.workflow;
+        Self {
+            cluster: &key.cluster,
+            are_own: ledger.workloads.iter().map(is_own).collect(),
+        }
+    }
+
+    fn has(&self, cell: &Cell, share: &Share) -> bool {
+        cell.node.cluster == self.cluster && self.are_own.get(share.workload) == Some(&true)
+    }
+
+    fn shares(&self, cell: &Cell, split: &IdleSplit) -> Vec<Own> {
+        let shares = cell.shares.iter().zip(&split.shares);
+        let own = shares.filter(|(share, _)| self.has(cell, share));
+        own.map(|(share, &idle)| Own {
+            workload: share.workload,
             active: share.active,
             idle,
         })
-    };
-    cell.shares
-        .iter()
-        .zip(&split.shares)
-        .filter_map(own)
         .collect()
+    }
 }
 
 /// The time that a cell's energy is spread over: its minute, as metrics and exports have it; of an hour into which minutes were
@@ -252,7 +268,7 @@ struct Books {
 }
 
 impl Books {
-    fn add(&mut self, cell: &Cell, own: &[Own<'_>]) {
+    fn add(&mut self, cell: &Cell, own: &[Own]) {
         let idle: Energy = own.iter().map(|own| own.idle).sum();
         let energy = idle + own.iter().map(|own| own.active).sum();
         self.any = true;

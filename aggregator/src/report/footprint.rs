@@ -5,60 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use wire::Energy;
 
+use super::sites::{AtSite, Sites};
 use super::{CarbonRange, IntensityShares, IntensityUsed, Scope2, Subtotal};
-use crate::carbon::{Carbon, Gap, carbon, grams, spread};
-use crate::intensity::{Grid, Grids, IntensityBasis, Signal, Slot, normalized_zone};
-use crate::site::Site;
+use crate::carbon::{Gap, grams, spread};
+use crate::intensity::{IntensityBasis, Signal, Slot, normalized_zone};
 use crate::store::Cell;
-
-/// Sites by name, each with its grid.
-pub(super) struct Sites<'a>(BTreeMap<&'a str, AtSite<'a>>);
-
-#[derive(Clone, Copy)]
-struct AtSite<'a> {
-    site: &'a Site,
-    grid: Option<&'a Grid>,
-    /// Of the site's own signal.
-    slots: &'a [Slot],
-}
-
-impl<'a> Sites<'a> {
-    pub(super) fn new(sites: &'a [Site], grids: &'a Grids) -> Self {
-        let entry = |site: &'a Site| {
-            let zone = site.intensity_zone.as_deref().map(normalized_zone);
-            let grid = zone.and_then(|zone| grids.get(&zone));
-            let slots = grid.map_or(&[][..], |grid| grid.of(site.signal));
-            (site.name.as_str(), AtSite { site, grid, slots })
-        };
-        Self(sites.iter().map(entry).collect())
-    }
-
-    /// `None` for a site that nobody configured: no grid, and nothing is known of its building.
-    fn of(&self, cell: &Cell) -> Option<AtSite<'a>> {
-        self.0.get(cell.site.as_str()).copied()
-    }
-
-    /// What is known of a cell's site.
-    pub(super) fn settings(&self, cell: &Cell) -> Option<&'a Site> {
-        self.of(cell).map(|at| at.site)
-    }
-
-    pub(super) fn pue(&self, cell: &Cell) -> f64 {
-        self.of(cell).map_or(1.0, |at| at.site.pue_at(cell.start))
-    }
-
-    /// The carbon of some energy of a cell.
-    pub(super) fn carbon(
-        &self,
-        cell: &Cell,
-        energy: Energy,
-        from: Timestamp,
-        to: Timestamp,
-    ) -> Carbon {
-        let slots = self.of(cell).map_or(&[][..], |at| at.slots);
-        carbon(energy, from, to, self.pue(cell), slots)
-    }
-}
 
 /// What the carbon of a cell came to.
 #[derive(Clone, Copy, Default)]
@@ -212,35 +163,35 @@ impl Footprint {
     }
 
     fn note_site(&mut self, at: Option<AtSite<'_>>, cell: &Cell, pue: f64, joules: f64) {
-        if !self.sites.contains(&cell.site) {
-            self.sites.insert(cell.site.clone());
-            let own = at.and_then(|at| Some(at.grid?.revisions(at.site.signal)));
-            self.revisions.extend(own.into_iter().flatten());
-            let settings = at.iter().flat_map(|at| &at.site.recorded);
-            self.revisions.extend(settings);
+        if self.sites.insert(cell.site.clone()) {
+            self.note_new_site(at, cell);
         }
         if pue <= 1.0 {
             self.sites_without_pue.insert(cell.site.clone());
         }
-        let Some(AtSite { site, .. }) = at else {
-            self.sites_without_market.insert(cell.site.clone());
+        if let Some(market) = at.and_then(|at| at.site.market.as_ref()) {
+            self.market_grams += grams(joules, pue, market.at(cell.start));
+        }
+    }
+
+    /// What does not change from cell to cell.
+    fn note_new_site(&mut self, at: Option<AtSite<'_>>, cell: &Cell) {
+        let market = at.and_then(|at| at.site.market.as_ref());
+        match market {
+            Some(market) => self.market_sources.insert(market.source.clone()),
+            None => self.sites_without_market.insert(cell.site.clone()),
+        };
+        let Some(AtSite { site, grid, .. }) = at else {
             return;
         };
-        if let Some(zone) = &site.intensity_zone {
-            self.asked_zones.insert(normalized_zone(zone));
-        }
-        if let Some(source) = &site.pue_source {
-            self.pue_sources.insert((site.name.clone(), source.clone()));
-        }
-        match &site.market {
-            Some(market) => {
-                self.market_grams += grams(joules, pue, market.at(cell.start));
-                self.market_sources.insert(market.source.clone());
-            }
-            None => {
-                self.sites_without_market.insert(cell.site.clone());
-            }
-        }
+        let recorded = grid.iter().flat_map(|grid| grid.revisions(site.signal));
+        self.revisions.extend(recorded);
+        self.revisions.extend(&site.recorded);
+        self.asked_zones
+            .extend(site.intensity_zone.as_deref().map(normalized_zone));
+        let pue_source = site.pue_source.as_ref();
+        self.pue_sources
+            .extend(pue_source.map(|source| (site.name.clone(), source.clone())));
     }
 
     fn add_part(

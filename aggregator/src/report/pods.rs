@@ -1,6 +1,6 @@
 //! A run's energy and carbon by pod.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use wire::Energy;
 
@@ -11,7 +11,13 @@ use crate::store::WorkloadLabels;
 const MAX_PODS: usize = 200;
 
 #[derive(Default)]
-pub(super) struct Pods(BTreeMap<(String, String), Pod>);
+pub(super) struct Pods {
+    /// Places of pods, by namespace and name.
+    names: BTreeMap<(String, String), usize>,
+    /// The same by workload, which is how they are asked for.
+    workloads: HashMap<usize, usize>,
+    sums: Vec<Pod>,
+}
 
 #[derive(Clone, Copy, Default)]
 struct Pod {
@@ -21,15 +27,28 @@ struct Pod {
 }
 
 impl Pods {
+    /// Adds energy of a workload of the run, by its index in the ledger's dictionary.
     pub(super) fn add(
         &mut self,
+        workload: usize,
         labels: &WorkloadLabels,
         active: Energy,
         idle: Energy,
         grams: f64,
     ) {
-        let key = (labels.namespace.clone(), labels.pod.clone());
-        let pod = self.0.entry(key).or_default();
+        let Self {
+            names,
+            workloads,
+            sums,
+        } = self;
+        let place = *workloads.entry(workload).or_insert_with(|| {
+            let key = (labels.namespace.clone(), labels.pod.clone());
+            *names.entry(key).or_insert_with(|| {
+                sums.push(Pod::default());
+                sums.len() - 1
+            })
+        });
+        let pod = &mut sums[place];
         pod.active += active;
         pod.idle += idle;
         pod.grams += grams;
@@ -37,7 +56,9 @@ impl Pods {
 
     /// `told`: the grams of the whole run are known.
     pub(super) fn finish(self, told: bool) -> Vec<PodReport> {
-        let mut pods: Vec<_> = self.0.into_iter().collect();
+        let sums = self.sums;
+        let named = |(name, place): ((String, String), usize)| (name, sums[place]);
+        let mut pods: Vec<_> = self.names.into_iter().map(named).collect();
         let energy = |pod: &Pod| pod.active + pod.idle;
         pods.sort_by_key(|(_, pod)| std::cmp::Reverse(energy(pod)));
         let rest = pods.split_off(pods.len().min(MAX_PODS));

@@ -9,31 +9,24 @@ use super::{ComponentReport, StageReport};
 use crate::store::{Cell, WorkloadLabels};
 
 /// Stages in the order in which they first ran.
-pub(super) struct Stages {
-    order: Vec<String>,
-    stages: BTreeMap<String, Stage>,
-}
+pub(super) struct Stages(Vec<Stage>);
 
-#[derive(Default)]
 struct Stage {
+    name: String,
     grams: f64,
     joules: f64,
     facility_joules: f64,
-    /// (active, idle) by component, zone and whether it is modelled.
-    components: BTreeMap<(String, String, bool), (Energy, Energy)>,
+    /// By component and zone.
+    components: BTreeMap<String, BTreeMap<String, Sums>>,
 }
+
+/// (active, idle), measured and modelled; `None` where there was none.
+type Sums = [Option<(Energy, Energy)>; 2];
 
 impl Stages {
     /// `order`: as the ledger knows it; a stage that is not in it comes last.
     pub(super) fn new(order: &[String]) -> Self {
-        let stages = order
-            .iter()
-            .map(|stage| (stage.clone(), Stage::default()))
-            .collect();
-        Self {
-            order: order.to_vec(),
-            stages,
-        }
+        Self(order.iter().map(|name| Stage::new(name)).collect())
     }
 
     /// Returns the stage's place in the order.
@@ -45,58 +38,79 @@ impl Stages {
         idle: Energy,
         (grams, pue): (f64, f64),
     ) -> usize {
-        let place = self.order.iter().position(|name| *name == labels.stage);
+        let Self(stages) = self;
+        let place = stages.iter().position(|stage| stage.name == labels.stage);
         let place = place.unwrap_or_else(|| {
-            self.order.push(labels.stage.clone());
-            self.order.len() - 1
+            stages.push(Stage::new(&labels.stage));
+            stages.len() - 1
         });
-        let stage = self.stages.entry(labels.stage.clone()).or_default();
+        let stage = &mut stages[place];
         stage.grams += grams;
         stage.joules += (active + idle).joules();
         stage.facility_joules += (active + idle).joules() * pue;
-        let key = (labels.component.clone(), cell.zone.clone(), cell.modelled);
-        let (sum_active, sum_idle) = stage.components.entry(key).or_default();
+        let zones = match stage.components.get_mut(&labels.component) {
+            Some(zones) => zones,
+            None => stage
+                .components
+                .entry(labels.component.clone())
+                .or_default(),
+        };
+        let sums = match zones.get_mut(&cell.zone) {
+            Some(sums) => sums,
+            None => zones.entry(cell.zone.clone()).or_default(),
+        };
+        let (sum_active, sum_idle) = sums[usize::from(cell.modelled)].get_or_insert_default();
         *sum_active += active;
         *sum_idle += idle;
         place
     }
 
     /// `told`: the grams of the whole run are known.
-    pub(super) fn finish(mut self, told: bool) -> Vec<StageReport> {
-        let stages = self
-            .order
-            .into_iter()
-            .filter_map(|name| self.stages.remove(&name).map(|stage| (name, stage)));
-        stages
-            .map(|(name, stage)| stage_report(name, stage, told))
-            .collect()
+    pub(super) fn finish(self, told: bool) -> Vec<StageReport> {
+        self.0.into_iter().map(|stage| stage.report(told)).collect()
     }
 }
 
-fn stage_report(name: String, stage: Stage, told: bool) -> StageReport {
-    let energy: Energy = stage
-        .components
-        .values()
-        .map(|&(active, idle)| active + idle)
-        .sum();
-    let component =
-        |((component, zone, modelled), (active, idle)): (_, (Energy, Energy))| ComponentReport {
-            component,
-            zone,
-            active_joules: active.joules(),
-            idle_joules: idle.joules(),
-            basis: basis_name(modelled).to_owned(),
-        };
-    StageReport {
-        stage: name,
-        energy_joules: energy.joules(),
-        carbon_grams: told.then_some(stage.grams),
-        pue: if stage.joules > 0.0 {
-            rounded(stage.facility_joules / stage.joules)
-        } else {
-            1.0
-        },
-        components: stage.components.into_iter().map(component).collect(),
+impl Stage {
+    fn new(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            grams: 0.0,
+            joules: 0.0,
+            facility_joules: 0.0,
+            components: BTreeMap::new(),
+        }
+    }
+
+    fn report(self, told: bool) -> StageReport {
+        let mut energy = Energy::ZERO;
+        let mut components = Vec::new();
+        for (component, zones) in self.components {
+            for (zone, sums) in zones {
+                for (sums, modelled) in sums.into_iter().zip([false, true]) {
+                    let Some((active, idle)) = sums else { continue };
+                    energy += active + idle;
+                    components.push(ComponentReport {
+                        component: component.clone(),
+                        zone: zone.clone(),
+                        active_joules: active.joules(),
+                        idle_joules: idle.joules(),
+                        basis: basis_name(modelled).to_owned(),
+                    });
+                }
+            }
+        }
+        StageReport {
+            stage: self.name,
+            energy_joules: energy.joules(),
+            carbon_grams: told.then_some(self.grams),
+            pue: if self.joules > 0.0 {
+                rounded(self.facility_joules / self.joules)
+            } else {
+                1.0
+            },
+            components,
+        }
     }
 }
 

@@ -85,7 +85,7 @@ fn a_newer_ledger_is_refused_and_stays_as_it_is() {
                 refused,
                 StoreError::Newer {
                     found: 99,
-                    known: 7,
+                    known: 8,
                     ..
                 }
             ),
@@ -145,6 +145,10 @@ fn the_check_finds_what_someone_changed() {
         ),
         ("UPDATE zone_total SET idle_uj = 0", "zone_total"),
         ("UPDATE run_stage SET end_ms = end_ms + 1", "run_stage"),
+        (
+            "UPDATE run SET start_ms = start_ms + 1",
+            "not those of its stages",
+        ),
         ("DELETE FROM run_node", "run_node"),
         (
             "UPDATE batch SET bytes = x'00'",

@@ -18,7 +18,7 @@ pub(super) struct Shape {
 }
 
 /// Zones of a node.
-const ZONES: [&str; 2] = ["package-0", "dram-0"];
+pub(super) const ZONES: [&str; 2] = ["package-0", "dram-0"];
 /// Pods that belong to a stage of a run, of 100.
 const LABELLED: u32 = 40;
 

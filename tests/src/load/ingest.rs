@@ -40,7 +40,7 @@ pub(super) async fn run(directory: &Path) -> anyhow::Result<Vec<Figure>> {
     let bytes: usize = fast.iter().chain(&paced).map(Vec::len).sum();
     let samples = (fast.len() + paced.len()) as f64 * SHAPE.samples() as f64;
 
-    let mut server = Server::start(directory)?;
+    let mut server = Server::start(directory, &[])?;
     eprintln!("sending as fast as it goes");
     let started = Instant::now();
     let fast_samples = fast.len() as f64 * SHAPE.samples() as f64;

@@ -9,6 +9,8 @@ use anyhow::{Context, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
+use super::Figure;
+
 /// A server that runs until it is stopped or dropped.
 pub(super) struct Server {
     child: Child,
@@ -19,11 +21,13 @@ pub(super) struct Server {
 }
 
 impl Server {
-    pub(super) fn start(directory: &Path) -> anyhow::Result<Self> {
+    /// The program in `directory`, on a new ledger.
+    pub(super) fn start(directory: &Path, arguments: &[&str]) -> anyhow::Result<Self> {
         let data = TempDir::new()?;
         let mut child = Command::new(directory.join("hxmlops"))
             .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
             .arg(data.path())
+            .args(arguments)
             .stdout(Stdio::piped())
             .spawn()
             .with_context(|| format!("cannot run hxmlops in {}", directory.display()))?;
@@ -50,6 +54,11 @@ impl Server {
             .trim()
             .parse()?;
         Ok(kib / 1024.0)
+    }
+
+    /// The same as a figure.
+    pub(super) fn memory_figure(&self, name: &str) -> anyhow::Result<Figure> {
+        Ok(Figure::new(name, "MiB", vec![self.most_memory_mib()?]))
     }
 
     /// CPU seconds that it has used.

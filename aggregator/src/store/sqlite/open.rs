@@ -10,7 +10,7 @@ use rusqlite_migration::{M, Migrations};
 use crate::store::StoreError;
 
 /// Every change of the schema, in order; its number is its place, from 1.
-const SCHEMA: [&str; 7] = [
+const SCHEMA: [&str; 8] = [
     include_str!("migrations/0001_ledger.sql"),
     include_str!("migrations/0002_once_only.sql"),
     include_str!("migrations/0003_tokens.sql"),
@@ -18,6 +18,7 @@ const SCHEMA: [&str; 7] = [
     include_str!("migrations/0005_names.sql"),
     include_str!("migrations/0006_revisions.sql"),
     include_str!("migrations/0007_budgets.sql"),
+    include_str!("migrations/0008_questions.sql"),
 ];
 /// `application_id` of a ledger, as the first migration sets it.
 const APPLICATION_ID: i64 = 1_213_746_508;

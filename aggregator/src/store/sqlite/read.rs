@@ -5,8 +5,9 @@ mod series;
 
 use jiff::Timestamp;
 use rusqlite::{Connection, Row, named_params};
+use wire::Energy;
 
-use super::row::{amount, basis, energy_sum, time};
+use super::row::{amount, basis, energy, energy_sum, time};
 use super::{loss, retention, stream};
 use crate::store::{
     Figures, NodeKey, NodeSummary, RunFilter, RunKey, RunSummary, StageSummary, ZoneTotals,
@@ -19,20 +20,28 @@ pub(super) use series::{series, site_energy};
 #[derive(Clone, Copy, Debug)]
 pub(super) struct TooMany(pub(super) usize);
 
+/// Where runs are looked for: one by its id, else the latest first, as many as are wanted and no more.
+const RUN_OF_ID: &str = "run WHERE run = :run";
+const LATEST_RUNS: &str = "run INDEXED BY run_by_start WHERE :run IS NULL";
+
+fn runs_sql(runs: &str) -> String {
+    format!(
+        "SELECT id, cluster, workflow, run, start_ms, end_ms FROM {runs}
+             AND run <> '' AND start_ms IS NOT NULL
+             AND (:since IS NULL OR end_ms >= :since)
+             AND (:cluster IS NULL OR cluster = :cluster)
+             AND (:workflow IS NULL OR workflow = :workflow)
+             AND (:stage IS NULL OR EXISTS (
+                 SELECT 1 FROM run_stage WHERE run_id = id AND stage = :stage))
+         ORDER BY start_ms DESC, cluster, workflow, run LIMIT :limit"
+    )
+}
+
 pub(super) fn runs(
     connection: &Connection,
     filter: &RunFilter,
 ) -> rusqlite::Result<Vec<RunSummary>> {
-    let sql = "SELECT id, cluster, workflow, run, min(start_ms), max(end_ms),
-                      sum(active_uj / 1000000), sum(active_uj % 1000000)
-               FROM run JOIN run_stage ON run_id = id
-               WHERE run <> '' AND (:run IS NULL OR run = :run)
-                 AND (:cluster IS NULL OR cluster = :cluster)
-                 AND (:workflow IS NULL OR workflow = :workflow)
-                 AND (:stage IS NULL OR EXISTS (
-                     SELECT 1 FROM run_stage AS other WHERE other.run_id = id AND other.stage = :stage))
-               GROUP BY id HAVING :since IS NULL OR max(end_ms) >= :since
-               ORDER BY min(start_ms) DESC, cluster, workflow, run LIMIT :limit";
+    let sql = runs_sql(filter.run.as_ref().map_or(LATEST_RUNS, |_| RUN_OF_ID));
     let filter = named_params! {
         ":run": filter.run,
         ":cluster": filter.cluster,
@@ -43,19 +52,15 @@ pub(super) fn runs(
         ":limit": filter.limit.map_or(-1, |limit| i64::try_from(limit).unwrap_or(-1)),
     };
     connection
-        .prepare_cached(sql)?
+        .prepare_cached(&sql)?
         .query_map(filter, |row| run_summary(connection, row))?
         .collect()
 }
 
 fn run_summary(connection: &Connection, row: &Row<'_>) -> rusqlite::Result<RunSummary> {
-    let stages = "SELECT stage FROM run_stage WHERE run_id = ?1 ORDER BY start_ms, stage";
+    let sql = "SELECT stage, active_uj FROM run_stage WHERE run_id = ?1 ORDER BY start_ms, stage";
     let id: i64 = row.get(0)?;
-    let stages: rusqlite::Result<_> = connection
-        .prepare_cached(stages)?
-        .query_map([id], |row| row.get(0))?
-        .collect();
-    Ok(RunSummary {
+    let mut summary = RunSummary {
         key: RunKey {
             cluster: row.get(1)?,
             workflow: row.get(2)?,
@@ -63,13 +68,23 @@ fn run_summary(connection: &Connection, row: &Row<'_>) -> rusqlite::Result<RunSu
         },
         start: time(row, 4)?,
         end: time(row, 5)?,
-        stages: stages?,
-        active_joules: energy_sum(row, 6)?.joules(),
-    })
+        stages: Vec::new(),
+        active_joules: 0.0,
+    };
+    let mut active = Energy::ZERO;
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query([id])?;
+    while let Some(row) = rows.next()? {
+        summary.stages.push(row.get(0)?);
+        active += energy(row, 1)?;
+    }
+    summary.active_joules = active.joules();
+    Ok(summary)
 }
 
 pub(super) fn stages(connection: &Connection) -> rusqlite::Result<Vec<StageSummary>> {
-    let sql = "SELECT cluster, workflow, stage, count(nullif(run, '')), min(start_ms), max(end_ms),
+    let sql = "SELECT cluster, workflow, stage, count(nullif(run, '')),
+                      min(run_stage.start_ms), max(run_stage.end_ms),
                       sum(active_uj / 1000000), sum(active_uj % 1000000)
                FROM run JOIN run_stage ON run_id = id
                GROUP BY cluster, workflow, stage ORDER BY cluster, workflow, stage";
@@ -147,4 +162,25 @@ pub(super) fn figures(connection: &Connection, waiting: u64) -> rusqlite::Result
         waiting,
         free_bytes: retention::free_bytes(connection)?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::sqlite::open;
+    use crate::store::sqlite::row::query_plan;
+    use rusqlite::types::Null;
+
+    #[test]
+    fn runs_are_found_by_their_id_or_by_their_start() {
+        let directory = tempfile::tempdir().unwrap();
+        let connection = open::for_writing(&directory.path().join("ledger.db")).unwrap();
+        for (runs, expected) in [
+            (RUN_OF_ID, "run_by_id (run=?)"),
+            (LATEST_RUNS, "run_by_start (start_ms>?)"),
+        ] {
+            let plan = query_plan(&connection, &runs_sql(runs), [Null; 6]);
+            assert!(plan[0].contains(expected), "{plan:?}");
+        }
+    }
 }

@@ -42,3 +42,16 @@ pub(super) fn basis(row: &Row<'_>, index: usize) -> rusqlite::Result<String> {
     let modelled: bool = row.get(index)?;
     Ok(if modelled { "modelled" } else { "measured" }.to_owned())
 }
+
+/// How SQLite would find the rows of a question, step by step.
+#[cfg(test)]
+pub(super) fn query_plan(
+    connection: &rusqlite::Connection,
+    sql: &str,
+    parameters: impl rusqlite::Params,
+) -> Vec<String> {
+    let sql = format!("EXPLAIN QUERY PLAN {sql}");
+    let mut statement = connection.prepare(&sql).unwrap();
+    let steps = statement.query_map(parameters, |row| row.get("detail"));
+    steps.unwrap().map(Result::unwrap).collect()
+}

@@ -1,6 +1,7 @@
 //! Intensity slots: every revision of each, with the time at which it was recorded.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use jiff::Timestamp;
 use rusqlite::types::Type;
@@ -104,13 +105,25 @@ fn insert(
     Ok(())
 }
 
-/// Slots of a zone that touch a time. With max() SQLite takes the other columns from the row that has the
-/// maximum. The index is named because the key leads SQLite to walk all that came before.
-const SLOTS: &str = "
-    SELECT intensity_zone, from_ms, to_ms, g_per_kwh, kind, basis, source, max(revision)
-    FROM slot INDEXED BY slot_by_end WHERE intensity_zone = ?1 AND from_ms < ?3 AND to_ms > ?2
-        AND recorded_ms <= ?4
-    GROUP BY from_ms, to_ms, kind, basis ORDER BY from_ms, to_ms, kind, basis";
+/// The slots of a zone that touch a time: those of a day or less start within a day before it, and the few that are
+/// longer are found by their end. No question walks what came long before the time, or what came after.
+const TOUCHING: [&str; 2] = [
+    "slot WHERE intensity_zone = ?1 AND from_ms > ?2 - 86400000 AND from_ms < ?3 AND to_ms > ?2
+         AND to_ms - from_ms <= 86400000",
+    "slot INDEXED BY slot_long WHERE intensity_zone = ?1 AND from_ms < ?3 AND to_ms > ?2
+         AND to_ms - from_ms > 86400000",
+];
+
+/// The newest revision of each. With max() SQLite takes the other columns from the row that has the maximum.
+static SLOTS: LazyLock<String> = LazyLock::new(|| {
+    let newest = TOUCHING.map(|touching| {
+        format!(
+            "SELECT intensity_zone, from_ms, to_ms, g_per_kwh, kind, basis, source, max(revision)
+             FROM {touching} AND recorded_ms <= ?4 GROUP BY from_ms, to_ms, kind, basis"
+        )
+    });
+    newest.join(" UNION ALL ")
+});
 
 pub(super) fn slots(
     connection: &Connection,
@@ -121,16 +134,19 @@ pub(super) fn slots(
 ) -> rusqlite::Result<Vec<Slot>> {
     let (from_ms, to_ms) = (from.as_millisecond(), to.as_millisecond());
     let as_of_ms = as_of.map_or(i64::MAX, Timestamp::as_millisecond);
-    connection
-        .prepare_cached(SLOTS)?
+    let mut slots: Vec<Slot> = connection
+        .prepare_cached(&SLOTS)?
         .query_map(params![intensity_zone, from_ms, to_ms, as_of_ms], read_slot)?
-        .collect()
+        .collect::<rusqlite::Result<_>>()?;
+    // Two runs that are in order already, which SQLite would sort from the ground.
+    slots.sort_by_key(|slot| (slot.from, slot.to));
+    Ok(slots)
 }
 
-const REVISIONS: &str = "
-    SELECT DISTINCT recorded_ms, kind
-    FROM slot INDEXED BY slot_by_end WHERE intensity_zone = ?1 AND from_ms < ?3 AND to_ms > ?2
-    ORDER BY recorded_ms";
+static REVISIONS: LazyLock<String> = LazyLock::new(|| {
+    let times = TOUCHING.map(|touching| format!("SELECT recorded_ms, kind FROM {touching}"));
+    times.join(" UNION ") + " ORDER BY recorded_ms, kind"
+});
 
 pub(super) fn slot_revisions(
     connection: &Connection,
@@ -140,7 +156,7 @@ pub(super) fn slot_revisions(
 ) -> rusqlite::Result<Vec<(Signal, Timestamp)>> {
     let times = params![intensity_zone, from.as_millisecond(), to.as_millisecond()];
     connection
-        .prepare_cached(REVISIONS)?
+        .prepare_cached(&REVISIONS)?
         .query_map(times, |row| Ok((read_kind(row, 1)?, time(row, 0)?)))?
         .collect()
 }
@@ -182,6 +198,7 @@ mod tests {
     use super::*;
     use crate::intensity::IntensityBasis;
     use crate::store::sqlite::open;
+    use crate::store::sqlite::row::query_plan;
 
     fn slot() -> Slot {
         Slot {
@@ -225,19 +242,58 @@ mod tests {
     }
 
     #[test]
-    fn slots_are_found_by_their_end() {
+    fn slots_are_found_by_their_start_and_long_ones_by_their_end() {
         let directory = tempfile::tempdir().unwrap();
         let connection = open(&directory.path().join("ledger.db"));
-        let sql = format!("EXPLAIN QUERY PLAN {SLOTS}");
-        let mut statement = connection.prepare(&sql).unwrap();
-        let plan: Vec<String> = statement
-            .query_map(params!["FR", 0, 1, 2], |row| row.get("detail"))
-            .unwrap()
-            .map(Result::unwrap)
+        for (sql, parameters) in [
+            (&SLOTS, params!["FR", 0, 1, 2]),
+            (&REVISIONS, params!["FR", 0, 1]),
+        ] {
+            let plan = query_plan(&connection, sql, parameters);
+            for expected in [
+                "PRIMARY KEY (intensity_zone=? AND from_ms>? AND from_ms<?)",
+                "slot_long (intensity_zone=? AND to_ms>?)",
+            ] {
+                let found = plan.iter().any(|step| step.contains(expected));
+                assert!(found, "{expected}: {plan:?}");
+            }
+            assert!(
+                !plan.iter().any(|step| step.contains("FOR GROUP BY")),
+                "{plan:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn slots_of_any_length_are_found_where_they_touch_the_time() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut connection = open(&directory.path().join("ledger.db"));
+        let hour = |hour: i64| Timestamp::from_second(hour * 3600).unwrap();
+        let slots_of_length = |hours: i64| {
+            (-60..60).map(move |from| Slot {
+                from: hour(from),
+                to: hour(from + hours),
+                ..slot()
+            })
+        };
+        let all: Vec<Slot> = [1, 23, 24, 25, 50]
+            .into_iter()
+            .flat_map(slots_of_length)
             .collect();
-        assert!(
-            plan[0].contains("slot_by_end (intensity_zone=? AND to_ms>?)"),
-            "{plan:?}"
-        );
+        put_slots(
+            &mut connection,
+            &all,
+            Recording::asked_at(Timestamp::UNIX_EPOCH),
+        )
+        .unwrap();
+        let mut expected: Vec<Slot> = all
+            .into_iter()
+            .filter(|slot| slot.from < hour(3) && slot.to > hour(0))
+            .collect();
+        expected.sort_by_key(|slot| (slot.from, slot.to));
+        let found = slots(&connection, "FR", hour(0), hour(3), None).unwrap();
+        assert_eq!(found, expected);
+        let revisions = slot_revisions(&connection, "FR", hour(0), hour(3)).unwrap();
+        assert_eq!(revisions.len(), 1, "{revisions:?}");
     }
 }

@@ -96,14 +96,14 @@ const AT_LEAST: [&str; 2] = [
      WHERE NOT (stored.start_ms <= again.start_ms AND stored.end_ms >= again.end_ms) LIMIT 51",
 ];
 
-/// Totals of zones, and energy of runs, against the sums of all minutes and hours.
+/// Totals of zones, and energy of runs, against the sums of all minutes and hours; times of runs against their stages'.
 pub(super) fn totals(connection: &Connection, report: &mut CheckReport) -> rusqlite::Result<()> {
     TOTALS
         .iter()
         .try_for_each(|sql| find_faults(connection, report, sql))
 }
 
-const TOTALS: [&str; 4] = [
+const TOTALS: [&str; 5] = [
     "WITH again AS MATERIALIZED (
          SELECT node_id, zone_id, sum(measured_uj) AS measured_uj, sum(idle_uj) AS idle_uj,
                 sum(system_uj) AS system_uj
@@ -144,6 +144,11 @@ const TOTALS: [&str; 4] = [
             || ': a run is not noted on a node that it ran on'
      FROM again LEFT JOIN main.run_node AS stored USING (run_id, node_id)
      WHERE stored.node_id IS NULL LIMIT 51",
+    "SELECT 'run ' || id || ': its times are not those of its stages'
+     FROM main.run AS stored LEFT JOIN (
+         SELECT run_id, min(start_ms) AS first_ms, max(end_ms) AS last_ms
+         FROM main.run_stage GROUP BY 1) ON run_id = id
+     WHERE start_ms IS NOT first_ms OR end_ms IS NOT last_ms LIMIT 51",
     "SELECT 'unnamed node_id ' || node_id || ' workload_id ' || workload_id
             || ': its energy is not the sum of its minutes and hours'
      FROM main.unnamed AS stored JOIN (

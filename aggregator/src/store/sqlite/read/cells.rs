@@ -182,11 +182,16 @@ impl Reading {
         );
         let mut statement = connection.prepare_cached(&sql)?;
         let mut rows = statement.query(params![run_id, first, last])?;
+        // The shares of a cell come one after the other.
+        let mut found: Option<(CellKey, Option<usize>)> = None;
         while let Some(row) = rows.next()? {
             let key = (row.get(0)?, row.get(1)?, row.get(2)?, *length_ms);
-            let Some(&position) = self.positions.get(&key) else {
-                continue;
+            let position = match found {
+                Some((same, position)) if same == key => position,
+                _ => self.positions.get(&key).copied(),
             };
+            found = Some((key, position));
+            let Some(position) = position else { continue };
             let share = Share {
                 workload: self.workload(connection, row.get(1)?, row.get(3)?)?,
                 active: energy(row, 4)?,
