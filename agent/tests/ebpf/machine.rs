@@ -53,6 +53,26 @@ impl Cgroup {
     }
 }
 
+/// Stops a process, so that the kernel notes all that it ran until now and not at its CPU's next tick, which is late on
+/// a machine whose host is busy.
+pub(crate) fn stop(child: &Child) {
+    let pid = Pid::from_child(child);
+    kill_process(pid, Signal::STOP).unwrap();
+    let stat = format!("/proc/{}/stat", child.id());
+    let is_stopped = || fs::read_to_string(&stat).unwrap().contains(") T ");
+    while !is_stopped() {
+        std::thread::yield_now();
+    }
+}
+
+/// What the host has withheld from this machine's CPUs since it started. The kernel counts it as nobody's.
+pub(crate) fn stolen_ns() -> u64 {
+    let stat = fs::read_to_string("/proc/stat").unwrap();
+    let all_cpus = stat.lines().next().unwrap();
+    let ticks: u64 = all_cpus.split_whitespace().nth(8).unwrap().parse().unwrap();
+    ticks * 1_000_000_000 / rustix::param::clock_ticks_per_second()
+}
+
 impl Drop for Cgroup {
     fn drop(&mut self) {
         // What a failed test left behind is killed one by one: a kernel before 5.14 has no `cgroup.kill`. A
