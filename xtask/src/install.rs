@@ -1,6 +1,7 @@
 //! Installs what a command needs, and says so first.
 
 mod archive;
+pub(crate) mod modules;
 pub(crate) mod prometheus;
 pub(crate) mod python;
 pub(crate) mod wheels;

