@@ -6,6 +6,7 @@
 )]
 
 pub mod budgets;
+pub mod components;
 pub(crate) mod health;
 pub mod intensity;
 pub(crate) mod nodes;

@@ -19,8 +19,8 @@ use crate::cli::{LedgerArgs, Usage};
 use crate::crypto;
 use crate::intensity::{Signal, Slot};
 use crate::ledger::{IntensityQuery, ReportQuery};
-use crate::report::Report;
-use crate::store::{RunFilter, RunSummary, Written};
+use crate::report::{ComponentUse, Report};
+use crate::store::{ComponentQuery, RunFilter, RunSummary, Written};
 use crate::token::TokenRecord;
 
 /// Longer than this no answer is waited for: a report on a month takes seconds.
@@ -132,6 +132,21 @@ impl Client {
             ("as_of", as_of.as_deref()),
         ];
         self.get(&path, &query).await
+    }
+
+    /// What components used.
+    ///
+    /// # Errors
+    /// Where the server cannot be reached or refuses.
+    pub async fn components(&self, query: &ComponentQuery) -> anyhow::Result<Vec<ComponentUse>> {
+        let (from, to) = (query.from.to_string(), query.to.to_string());
+        let query = [
+            ("cluster", query.cluster.as_deref()),
+            ("namespace", query.namespace.as_deref()),
+            ("from", Some(from.as_str())),
+            ("to", Some(to.as_str())),
+        ];
+        self.get(&["api", "v1", "components"], &query).await
     }
 
     /// The intensity of a zone over a time.

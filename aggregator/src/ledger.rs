@@ -2,6 +2,7 @@
 //! has one answer.
 
 mod budgets;
+mod components;
 mod planning;
 
 use std::collections::BTreeSet;

@@ -3,7 +3,9 @@
 use axum::Json;
 use utoipa::OpenApi;
 
-use crate::api::{budgets, health, intensity, nodes, plan, runs, series, stages, tokens};
+use crate::api::{
+    budgets, components, health, intensity, nodes, plan, runs, series, stages, tokens,
+};
 use crate::ingest;
 
 /// All of it; a route that is missing here is found by the tests.
@@ -20,6 +22,7 @@ use crate::ingest;
         stages::list,
         nodes::list,
         series::list,
+        components::list,
         intensity::list,
         intensity::add,
         budgets::list,

@@ -2,6 +2,7 @@
 
 mod balance;
 mod build;
+mod components;
 mod course;
 mod coverage;
 mod embodied;
@@ -17,6 +18,7 @@ mod tests;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+use wire::Energy;
 
 use crate::compare::Comparison;
 use crate::equivalents::Equivalent;
@@ -24,6 +26,7 @@ use crate::intensity::Signal;
 use crate::store::{LostBy, LostEnergy};
 
 pub use build::build;
+pub use components::{ComponentUse, component_uses, recent_minutes};
 pub use sci::{FunctionalUnit, Sci};
 
 /// How a node's idle energy is shared among those who ran on it, per zone and minute. Every policy keeps
@@ -280,6 +283,20 @@ pub struct EnergyBasis {
     pub measured: f64,
     /// From a model.
     pub modelled: f64,
+}
+
+impl EnergyBasis {
+    /// Of energy, some of it modelled; all 0 where there is none.
+    fn of(energy: Energy, modelled: Energy) -> Self {
+        if energy == Energy::ZERO {
+            return Self::default();
+        }
+        let modelled = modelled.joules() / energy.joules();
+        Self {
+            measured: 1.0 - modelled,
+            modelled,
+        }
+    }
 }
 
 /// Joules, from the least to the most. What is measured counts as it is.

@@ -12,7 +12,9 @@ use axum::routing::{delete, get, post, put};
 use wire::limits::MAX_BATCH_BYTES;
 
 use crate::access::{Guarded, authorize};
-use crate::api::{budgets, health, intensity, nodes, plan, runs, series, stages, tokens};
+use crate::api::{
+    budgets, components, health, intensity, nodes, plan, runs, series, stages, tokens,
+};
 use crate::app::App;
 use crate::error::ApiError;
 use crate::token::Need;
@@ -43,6 +45,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/api/v1/stages", get(stages::list))
         .route("/api/v1/nodes", get(nodes::list))
         .route("/api/v1/series", get(series::list))
+        .route("/api/v1/components", get(components::list))
         .route("/api/v1/intensity", get(intensity::list))
         .route("/api/v1/budgets", get(budgets::list))
         .route("/api/v1/budget-states", get(budgets::states))

@@ -13,8 +13,10 @@ use crate::client::Client;
 use crate::intensity::Slot;
 use crate::ledger::{BudgetQuery, IntensityQuery, Ledger, PlanQuery, ReportQuery};
 use crate::plan::{Plan, Score};
-use crate::report::Report;
-use crate::store::{ReceivedBatch, RunFilter, RunSummary, SqliteStore, Store, StoreError, Written};
+use crate::report::{ComponentUse, Report};
+use crate::store::{
+    ComponentQuery, ReceivedBatch, RunFilter, RunSummary, SqliteStore, Store, StoreError, Written,
+};
 use crate::token::TokenRecord;
 
 /// The site of batches that name none, where the ledger knows none or several.
@@ -74,6 +76,17 @@ impl Source {
         match self {
             Self::Server(client) => client.report(query).await,
             Self::Store(store) => Ok(Ledger::new(store.clone()).report(query)?),
+        }
+    }
+
+    /// What components used.
+    ///
+    /// # Errors
+    /// Where the ledger cannot be asked.
+    pub async fn components(&self, query: &ComponentQuery) -> anyhow::Result<Vec<ComponentUse>> {
+        match self {
+            Self::Server(client) => client.components(query).await,
+            Self::Store(store) => Ok(Ledger::new(store.clone()).components(query)?),
         }
     }
 

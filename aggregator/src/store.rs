@@ -5,6 +5,7 @@
 
 mod answers;
 mod cell;
+mod component;
 mod error;
 mod prepared;
 mod sqlite;
@@ -24,6 +25,7 @@ pub use answers::{
     SlotChanges, StageSummary, ZoneTotals,
 };
 pub use cell::{Cell, RunLedger, Share, WorkloadLabels};
+pub use component::{ComponentEnergy, ComponentKey, ComponentPart, ComponentQuery, ZoneUse};
 pub use error::StoreError;
 pub use prepared::Prepared;
 pub use sqlite::SqliteStore;
@@ -140,6 +142,17 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// Where the store fails.
     fn site_energy(&self, from: Timestamp, to: Timestamp) -> Result<Vec<SiteEnergy>, StoreError>;
+
+    /// What components used, by cluster, namespace and name: active energy per minute (per hour, where minutes were folded).
+    /// `recent` are minutes, from the first (inclusive) to the last (exclusive), whose energy is told apart.
+    ///
+    /// # Errors
+    /// [`StoreError::TooLarge`] where there is too much of it, or where the store fails.
+    fn component_energy(
+        &self,
+        query: &ComponentQuery,
+        recent: (Timestamp, Timestamp),
+    ) -> Result<Vec<ComponentEnergy>, StoreError>;
 
     /// Keeps the sites that a server was started with, so that the ledger can be read without it. Settings that
     /// differ from those before become a new revision, recorded at `now`, or later where it had to wait.

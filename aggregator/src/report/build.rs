@@ -296,13 +296,6 @@ impl Books {
     }
 
     fn basis(&self) -> EnergyBasis {
-        if self.energy == Energy::ZERO {
-            return EnergyBasis::default();
-        }
-        let modelled = self.modelled.joules() / self.energy.joules();
-        EnergyBasis {
-            measured: 1.0 - modelled,
-            modelled,
-        }
+        EnergyBasis::of(self.energy, self.modelled)
     }
 }

@@ -29,9 +29,9 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 
 use super::{
-    Answer, CheckReport, Figures, NodeSummary, Prepared, Retention, RunFilter, RunKey, RunLedger,
-    RunSummary, SeriesBy, SeriesPoint, SiteEnergy, SlotChanges, StageSummary, Store, StoreError,
-    Tidied,
+    Answer, CheckReport, ComponentEnergy, ComponentQuery, Figures, NodeSummary, Prepared,
+    Retention, RunFilter, RunKey, RunLedger, RunSummary, SeriesBy, SeriesPoint, SiteEnergy,
+    SlotChanges, StageSummary, Store, StoreError, Tidied,
 };
 use crate::budget::Budget;
 use crate::intensity::{Signal, Slot};
@@ -207,6 +207,15 @@ impl Store for SqliteStore {
 
     fn site_energy(&self, from: Timestamp, to: Timestamp) -> Result<Vec<SiteEnergy>, StoreError> {
         self.read(|connection| read::site_energy(connection, from, to))
+    }
+
+    fn component_energy(
+        &self,
+        query: &ComponentQuery,
+        recent: (Timestamp, Timestamp),
+    ) -> Result<Vec<ComponentEnergy>, StoreError> {
+        self.read(|connection| read::component_energy(connection, query, recent))?
+            .map_err(|read::TooMany(most)| StoreError::TooLarge(most))
     }
 
     fn put_sites(&self, sites: &[Site], now: Timestamp) -> Result<(), StoreError> {

@@ -23,6 +23,7 @@ const ROUTES: &[(&str, &str, [u16; 4])] = &[
     ("GET", "/api/v1/stages", [401, 403, 200, 200]),
     ("GET", "/api/v1/nodes", [401, 403, 200, 200]),
     ("GET", "/api/v1/series", [401, 403, 400, 400]),
+    ("GET", "/api/v1/components", [401, 403, 200, 200]),
     ("GET", "/api/v1/intensity", [401, 403, 400, 400]),
     ("POST", "/api/v1/intensity", [401, 403, 403, 415]),
     ("GET", "/api/v1/budgets", [401, 403, 200, 200]),

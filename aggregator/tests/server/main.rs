@@ -8,6 +8,7 @@ mod backup;
 mod batches;
 mod budgets;
 mod commands;
+mod components;
 mod conformance;
 mod http;
 mod ingest;

@@ -1,6 +1,7 @@
 //! Questions to the rollups.
 
 mod cells;
+mod components;
 mod series;
 
 use jiff::Timestamp;
@@ -14,6 +15,7 @@ use crate::store::{
 };
 
 pub(super) use cells::run_ledger;
+pub(super) use components::component_energy;
 pub(super) use series::{series, site_energy};
 
 /// An answer would be made from more rows than this.

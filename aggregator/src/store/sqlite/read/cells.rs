@@ -286,7 +286,7 @@ fn range_percent(row: &Row<'_>) -> rusqlite::Result<Option<(u32, u32)>> {
 }
 
 /// Rounded to the millisecond; intervals that overlap do not make a minute longer than it is.
-fn covered_ms(covered_ns: u64, length_ms: u32) -> u32 {
+pub(super) fn covered_ms(covered_ns: u64, length_ms: u32) -> u32 {
     let ms = covered_ns.saturating_add(500_000) / 1_000_000;
     u32::try_from(ms).map_or(length_ms, |ms| ms.min(length_ms))
 }

@@ -11,15 +11,15 @@ use super::TooMany;
 use crate::store::{SeriesBy, SeriesPoint, SiteEnergy};
 
 /// Points of one answer at most.
-const MAX_POINTS: usize = 500_000;
+pub(super) const MAX_POINTS: usize = 500_000;
 
 /// (zone table, share table, column of the time, seconds) of minutes and of hours.
-const FORMS: [Form; 2] = [
+pub(super) const FORMS: [Form; 2] = [
     ("zone_minute", "share_minute", "minute", 60),
     ("zone_hour", "share_hour", "hour", 3_600),
 ];
 
-type Form = (&'static str, &'static str, &'static str, u32);
+pub(super) type Form = (&'static str, &'static str, &'static str, u32);
 
 /// A time of which nothing is known is a gap in a line, not a 0.
 pub(in crate::store::sqlite) fn series(
@@ -47,7 +47,7 @@ pub(in crate::store::sqlite) fn series(
 }
 
 /// Of a time that is cut off nothing is left out: a minute or hour belongs to the range in which it starts.
-fn range(from: Timestamp, to: Timestamp, &(_, _, _, seconds): &Form) -> (i64, i64) {
+pub(super) fn range(from: Timestamp, to: Timestamp, &(_, _, _, seconds): &Form) -> (i64, i64) {
     let length_ms = i64::from(seconds) * 1_000;
     let first_from = |time: Timestamp| {
         let ms = time.as_millisecond();
