@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::error::ErrorKind;
+use clap::parser::ValueSource;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use tokio::runtime::Runtime;
 
@@ -72,6 +73,9 @@ pub struct LedgerArgs {
         hide_env_values = true
     )]
     pub ca_file: Option<PathBuf>,
+    /// Whether the user has said where it is: the server is not the default one, or there is a data directory.
+    #[arg(skip)]
+    pub is_told: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -119,7 +123,9 @@ enum Command {
 #[must_use]
 pub fn main() -> ExitCode {
     let matches = command().get_matches();
-    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let mut cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let is_default = matches.value_source("server") == Some(ValueSource::DefaultValue);
+    cli.ledger.is_told = !is_default || cli.ledger.data_dir.is_some();
     match run(cli) {
         Ok(code) => code,
         Err(error) => fail(&error),
@@ -142,15 +148,43 @@ const NOT_FOR: [(&str, &[&str]); 10] = [
 
 const ALL_OF_THE_LEDGER: &[&str] = &["server", "data_dir", "token_file", "ca_file"];
 
+/// Commands of modules that ask a ledger, where one is known: (their kind, the command).
+const OF_MODULES: [(&str, &str); 3] = [
+    ("component", "status"),
+    ("link", "status"),
+    ("stage", "status"),
+];
+
 /// The grammar, with the flags for all commands left out of the help of those that do without.
 fn command() -> clap::Command {
     let all = Cli::command();
-    NOT_FOR.iter().fold(all.clone(), |command, (name, flags)| {
+    let command = NOT_FOR.iter().fold(all.clone(), |command, (name, flags)| {
         let hidden = all
             .get_arguments()
             .filter(|arg| flags.contains(&arg.get_id().as_str()))
             .map(|flag| flag.clone().hide(true));
         command.mut_subcommand(name, |command| command.args(hidden))
+    });
+    OF_MODULES.iter().fold(command, |command, (kind, name)| {
+        let shown = all.get_arguments().filter_map(for_modules);
+        let with = |command: clap::Command| command.args(shown);
+        command.mut_subcommand(kind, |kind| kind.mut_subcommand(name, with))
+    })
+}
+
+/// A flag for all commands as commands of modules have it: there is no server unless one is known.
+fn for_modules(flag: &clap::Arg) -> Option<clap::Arg> {
+    let id = flag.get_id().as_str();
+    let said = ALL_OF_THE_LEDGER.contains(&id).then(|| flag.clone())?;
+    Some(match id {
+        "server" => said
+            .default_value(None::<&str>)
+            .help("Server to ask for energy [default: the domain's aggregator]"),
+        "token_file" => said.help("File with the token that --server asks for"),
+        "ca_file" => said.help(
+            "Roots that the certificate of --server is checked against (PEM) [default: the system's]",
+        ),
+        _ => said,
     })
 }
 
@@ -166,9 +200,9 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Report(args) => block_on(report::run(&args, asked)),
         Command::Compare(args) => block_on(compare::run(&args, asked)),
         Command::Explain(args) => block_on(explain::run(&args)),
-        Command::Component(args) => block_on(module::run(Kind::Component, &args)),
-        Command::Link(args) => block_on(module::run(Kind::Link, &args)),
-        Command::Stage(args) => block_on(module::run(Kind::Stage, &args)),
+        Command::Component(args) => block_on(module::run(Kind::Component, &args, asked)),
+        Command::Link(args) => block_on(module::run(Kind::Link, &args, asked)),
+        Command::Stage(args) => block_on(module::run(Kind::Stage, &args, asked)),
         Command::Check(args) => block_on(check::run(&args)),
         Command::Intensity(args) => block_on(intensity::run(&args, asked)),
         Command::Budget(args) => block_on(budget::run(&args, asked)),

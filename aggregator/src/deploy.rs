@@ -1,6 +1,7 @@
 //! Deploying the platform's modules to Kubernetes: where to ([`domains`], [`kubeconfig`], [`cluster`]), whether that can
 //! be ([`check`]), and with which programs ([`engine`]); what there is ([`catalogue`]), what it needs of what is there
-//! ([`needs`]), with which [`values`]; how it is deployed ([`helm`], [`steps`]) and how far it is ([`observe`], [`rollout`]).
+//! ([`needs`]), with which [`values`]; how it is deployed ([`helm`], [`steps`]), how far it is ([`observe`], [`rollout`]) and
+//! what it uses ([`energy`]).
 //!
 //! The commands in `commands/` parse arguments, ask and print; what is decided, is decided here.
 
@@ -8,6 +9,7 @@ pub mod catalogue;
 pub mod check;
 pub mod cluster;
 pub mod domains;
+pub mod energy;
 pub mod engine;
 pub mod files;
 pub mod helm;

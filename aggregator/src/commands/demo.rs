@@ -78,6 +78,7 @@ async fn demo(args: &DemoArgs) -> anyhow::Result<()> {
         ca_file: None,
         server: url.clone(),
         data_dir: None,
+        is_told: true,
     })?;
     let agent = start_agent(&hxmlops, &url)?;
     print(&format!(

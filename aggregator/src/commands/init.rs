@@ -1,15 +1,17 @@
 //! `hxmlops init`: the domains that modules are deployed to.
 
 use std::io::{BufRead, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::{Args, Subcommand};
 
 use super::ask::{self, Asker};
 use super::output::{print, tell, width};
 use crate::cli::Usage;
 use crate::deploy::domains::file::{self, DomainsFile};
-use crate::deploy::domains::{Domain, Domains, Role, check_namespace};
+use crate::deploy::domains::{Domain, Domains, Role, check_aggregator, check_namespace};
 use crate::deploy::kubeconfig::{self, KubeContext};
 use crate::format;
 
@@ -59,6 +61,18 @@ struct NewArgs {
     /// Whose it is: the software vendor's, or an operator's [default: staging]
     #[arg(long, value_enum, value_name = "ROLE")]
     role: Option<Role>,
+    /// Its cluster, as agents name it to the ledger; where the ledger knows several
+    #[arg(long, value_name = "NAME")]
+    cluster: Option<String>,
+    /// Aggregator that has its energy, which `status` shows
+    #[arg(long, value_name = "URL")]
+    aggregator: Option<String>,
+    /// File with the token that the aggregator asks for
+    #[arg(long, value_name = "FILE")]
+    aggregator_token_file: Option<PathBuf>,
+    /// Roots that the aggregator's certificate is checked against (PEM) [default: the system's]
+    #[arg(long, value_name = "FILE")]
+    aggregator_ca_file: Option<PathBuf>,
     /// Make it the domain that is meant where none is named; the first one is
     #[arg(long)]
     default: bool,
@@ -124,6 +138,18 @@ fn new_config(args: &NewArgs, file: &DomainsFile, domains: &mut Domains) -> anyh
         namespace: new.namespace,
         site: new.site,
         role: new.role.unwrap_or_default(),
+        cluster: new.cluster,
+        aggregator: new.aggregator,
+        aggregator_token_file: new
+            .aggregator_token_file
+            .as_deref()
+            .map(absolute)
+            .transpose()?,
+        aggregator_ca_file: new
+            .aggregator_ca_file
+            .as_deref()
+            .map(absolute)
+            .transpose()?,
     };
     let before = domains.set(&name, domain, new.default);
     let before = before.map_err(|invalid| Usage(invalid.to_string()))?;
@@ -136,6 +162,11 @@ fn new_config(args: &NewArgs, file: &DomainsFile, domains: &mut Domains) -> anyh
         file.path().display()
     ));
     Ok(())
+}
+
+/// A file as it is found from anywhere.
+fn absolute(file: &Path) -> anyhow::Result<PathBuf> {
+    std::path::absolute(file).with_context(|| format!("the file {}", file.display()))
 }
 
 /// The arguments, with answers for those that were not given.
@@ -161,12 +192,7 @@ fn asked<R: BufRead, W: Write>(
     new.context = Some(context.name.clone());
     if new.domain.is_none() {
         let check = |name: &str| {
-            let domain = Domain {
-                context: context.name.clone(),
-                namespace: None,
-                site: None,
-                role: Role::default(),
-            };
+            let domain = Domain::of_context(&context.name);
             let set = Domains::default().set(name, domain, false);
             set.map(drop).map_err(|invalid| invalid.to_string())
         };
@@ -187,6 +213,22 @@ fn asked<R: BufRead, W: Write>(
         let roles = [Role::Vendor, Role::Staging, Role::Production];
         let names = roles.map(|role| role.to_string());
         new.role = Some(roles[asker.choice("Role", &names, 1)?]);
+    }
+    if new.aggregator.is_none() {
+        let check = |url: &str| match url {
+            "" => Ok(()),
+            url => check_aggregator(url).map_err(|invalid| invalid.to_string()),
+        };
+        let question = "URL of the aggregator that has its energy (empty: none)";
+        let url = asker.text(question, None, check)?;
+        new.aggregator = Some(url).filter(|url| !url.is_empty());
+        if new.aggregator.is_some() && new.aggregator_token_file.is_none() {
+            let question = "File with the token that it asks for (empty: none)";
+            let file = asker.text(question, None, |_| Ok(()))?;
+            new.aggregator_token_file = Some(file)
+                .filter(|file| !file.is_empty())
+                .map(PathBuf::from);
+        }
     }
     let is_first = domains.domains.is_empty();
     if !new.default && !is_first {
@@ -220,7 +262,7 @@ mod tests {
 
     #[test]
     fn answers_fill_what_was_not_given() {
-        let mut first = asker("\nstaging\n\nparis\n3\n");
+        let mut first = asker("\nstaging\n\nparis\n3\nledger\nhttp://ledger\n\n");
         let new = asked(
             &NewArgs::default(),
             &contexts(),
@@ -233,6 +275,8 @@ mod tests {
         assert_eq!(new.namespace.as_deref(), Some("work"));
         assert_eq!(new.site.as_deref(), Some("paris"));
         assert_eq!(new.role, Some(Role::Production));
+        assert_eq!(new.aggregator.as_deref(), Some("http://ledger"));
+        assert_eq!(new.aggregator_token_file, None);
         let shown = first.shown();
         assert!(
             shown.contains("1) a\n") && shown.contains("Context [2]: "),
@@ -248,6 +292,7 @@ mod tests {
             namespace: Some("n".to_owned()),
             site: Some("s".to_owned()),
             role: Some(Role::Vendor),
+            aggregator: Some("http://ledger".to_owned()),
             ..NewArgs::default()
         };
         for (answer, expected) in [("y", true), ("n", false), ("", false)] {

@@ -3,6 +3,7 @@
 mod create;
 mod delete;
 mod diff;
+mod energy;
 mod place;
 mod show;
 
@@ -13,7 +14,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::when;
-use crate::cli::Usage;
+use crate::cli::{LedgerArgs, Usage};
 use crate::deploy::catalogue::module::Kind;
 use crate::deploy::catalogue::{Catalogue, Module};
 use crate::deploy::files::UserValues;
@@ -35,7 +36,11 @@ enum ModuleCommand {
     Create(CreateArgs),
     /// Remove a module; its volumes and secrets stay, unless --purge is given
     Delete(DeleteArgs),
-    /// Say how far a module is; exit code 3 where it is not deployed or not ready
+    /// Say how far a module is, and what it uses; exit code 3 where it is not deployed or not ready
+    ///
+    /// Where an aggregator is known (the domain's, or the one of --server), there is the power of each module, the mean
+    /// of the last five minutes that are told, and what it used since midnight on this machine's clock: grams of CO2e, or
+    /// energy where no grams are known. Both are active energy; the idle energy of the nodes is in no module.
     Status(StatusArgs),
     /// Show what create would change; exit code 3 where that is something
     Diff(DiffArgs),
@@ -307,12 +312,12 @@ struct ListValuesArgs {
 ///
 /// # Errors
 /// Where there is no such module or domain, or the cluster or a program fails.
-pub async fn run(kind: Kind, args: &ModuleArgs) -> anyhow::Result<ExitCode> {
+pub async fn run(kind: Kind, args: &ModuleArgs, ledger: &LedgerArgs) -> anyhow::Result<ExitCode> {
     let group = args.group.as_deref();
     match &args.command {
         ModuleCommand::Create(args) => create::run(kind, group, args).await,
         ModuleCommand::Delete(args) => delete::run(kind, group, args).await,
-        ModuleCommand::Status(args) => show::status(kind, group, args).await,
+        ModuleCommand::Status(args) => show::status(kind, group, args, ledger).await,
         ModuleCommand::Diff(args) => diff::run(kind, group, args).await,
         ModuleCommand::Info(args) => show::info(kind, group, args),
         ModuleCommand::List(args) => show::list(kind, group, args),

@@ -6,7 +6,9 @@ pub mod file;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 
+use reqwest::Url;
 use serde::{Deserialize, Serialize};
 
 use super::yaml;
@@ -49,6 +51,43 @@ pub struct Domain {
     /// Whose it is.
     #[serde(default)]
     pub role: Role,
+    /// Its cluster, as agents name it to the ledger; `None`: not told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<String>,
+    /// URL of the aggregator that has its energy; `None`: none is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aggregator: Option<String>,
+    /// File with the token that it asks for.
+    #[serde(
+        default,
+        rename = "aggregator-token-file",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub aggregator_token_file: Option<PathBuf>,
+    /// Roots that its certificate is checked against; `None`: the system's.
+    #[serde(
+        default,
+        rename = "aggregator-ca-file",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub aggregator_ca_file: Option<PathBuf>,
+}
+
+impl Domain {
+    /// A context, and nothing else.
+    #[must_use]
+    pub fn of_context(context: &str) -> Self {
+        Self {
+            context: context.to_owned(),
+            namespace: None,
+            site: None,
+            role: Role::default(),
+            cluster: None,
+            aggregator: None,
+            aggregator_token_file: None,
+            aggregator_ca_file: None,
+        }
+    }
 }
 
 /// All domains of a user.
@@ -95,6 +134,12 @@ pub enum DomainError {
     /// A name without any text.
     #[error("the {0} of domain '{1}' is empty")]
     Empty(&'static str, String),
+    /// Text that is no URL of a server.
+    #[error("the aggregator '{0}' is not a URL that begins with http:// or https://")]
+    Aggregator(String),
+    /// A file for an aggregator that there is not.
+    #[error("the {0} of domain '{1}' is for an aggregator, and there is none")]
+    NoAggregator(&'static str, String),
 }
 
 impl Domains {
@@ -189,13 +234,36 @@ fn validate(name: &str, domain: &Domain) -> Result<(), DomainError> {
     let texts = [
         ("context", Some(&domain.context)),
         ("site", domain.site.as_ref()),
+        ("cluster", domain.cluster.as_ref()),
     ];
     for (what, text) in texts {
         if text.is_some_and(|text| text.trim().is_empty()) {
             return Err(DomainError::Empty(what, name.to_owned()));
         }
     }
-    Ok(())
+    if let Some(aggregator) = &domain.aggregator {
+        return check_aggregator(aggregator);
+    }
+    let files = [
+        ("aggregator-token-file", &domain.aggregator_token_file),
+        ("aggregator-ca-file", &domain.aggregator_ca_file),
+    ];
+    match files.iter().find(|(_, file)| file.is_some()) {
+        Some((what, _)) => Err(DomainError::NoAggregator(what, name.to_owned())),
+        None => Ok(()),
+    }
+}
+
+/// Whether this is the URL of a server.
+///
+/// # Errors
+/// Where it is not.
+pub fn check_aggregator(url: &str) -> Result<(), DomainError> {
+    let is_server = |url: Url| matches!(url.scheme(), "http" | "https") && url.host_str().is_some();
+    Url::parse(url)
+        .is_ok_and(is_server)
+        .then_some(())
+        .ok_or_else(|| DomainError::Aggregator(url.to_owned()))
 }
 
 /// Whether a namespace may have this name (RFC 1123 label, as Kubernetes asks for).
@@ -248,10 +316,8 @@ pub fn from_old(text: &str) -> Result<Domains, String> {
         };
         let role = OLD_ROLES.iter().find(|(old, _)| *old == name);
         let domain = Domain {
-            context,
-            namespace: None,
-            site: None,
             role: role.map_or(Role::default(), |(_, role)| *role),
+            ..Domain::of_context(&context)
         };
         domains.domains.insert(name, domain);
     }

@@ -60,6 +60,12 @@ impl Scope {
             pods: format!("{COMPONENT_LABEL}={release}"),
         }
     }
+
+    /// The namespaces, of which a module of steps may have several.
+    #[must_use]
+    pub fn namespaces(&self) -> &[String] {
+        &self.namespaces
+    }
 }
 
 /// What cannot be read, in one line.

@@ -26,6 +26,17 @@ pub fn mass(grams: f64) -> String {
     }
 }
 
+/// Milliwatts, watts or kilowatts.
+#[must_use]
+pub fn power(watts: f64) -> String {
+    match watts.abs() {
+        nothing if nothing < 5e-10 => "0 W".to_owned(),
+        small if small < 0.1 => format!("{} mW", figure(watts * 1e3)),
+        middle if middle < 1_000.0 => format!("{} W", figure(watts)),
+        _ => format!("{} kW", figure(watts / 1e3)),
+    }
+}
+
 /// Grams that may not be known.
 #[must_use]
 pub fn known_mass(grams: Option<f64>) -> String {
@@ -104,6 +115,10 @@ mod tests {
             (energy(-1e-9), "0 J"),
             (energy(1e-6), "0.000001 J"),
             (mass(0.0), "0 g"),
+            (power(0.0), "0 W"),
+            (power(0.042), "42.00 mW"),
+            (power(4.2), "4.200 W"),
+            (power(1_234.0), "1.234 kW"),
             (signed(-1e-15, mass), "0 g"),
             (signed(1e-15, mass), "0 g"),
             (mass(0.000_2), "0.2000 mg"),

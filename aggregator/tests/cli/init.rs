@@ -79,6 +79,12 @@ fn domains_are_made_by_flags() {
         "paris",
         "--role",
         "production",
+        "--cluster",
+        "lab",
+        "--aggregator",
+        "https://ledger.example:8642",
+        "--aggregator-token-file",
+        "/etc/hxmlops/read.token",
     ];
     user.run(&more).assert_done();
     let again = user.run(&more);
@@ -106,6 +112,12 @@ fn what_cannot_be_is_said_and_changes_nothing() {
     domain("a", "kind-c")
         .assert_failed("the kubeconfig has no context 'kind-c'; it has: kind-a, kind-b");
     domain("a b", "kind-a").assert_usage("no name of a domain");
+    let with = |flag, text| {
+        let args = ["init", "new-config", "--domain", "a", "--context", "kind-a"];
+        user.run(&[&args[..], &[flag, text]].concat())
+    };
+    with("--aggregator", "ledger:8642").assert_usage("is not a URL that begins with http://");
+    with("--aggregator-token-file", "t").assert_usage("is for an aggregator, and there is none");
     user.run(&["init", "set-default-domain", "a"])
         .assert_failed("there are no domains yet");
     assert!(!user.config().exists());

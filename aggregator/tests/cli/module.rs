@@ -4,6 +4,7 @@
 mod api;
 mod create;
 mod delete;
+mod energy;
 mod show;
 
 use std::fs;

@@ -64,6 +64,7 @@ async fn the_client_asks_for_one_run_where_it_is_told_to() {
         data_dir: None,
         token_file: None,
         ca_file: None,
+        is_told: true,
     });
     let client = client.unwrap();
     let runs = client.runs(&filter).await.unwrap();

@@ -7,12 +7,13 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::place::Place;
-use super::{InfoArgs, ListArgs, ListValuesArgs, StatusArgs, find, release};
-use crate::cli::Usage;
+use super::{InfoArgs, ListArgs, ListValuesArgs, StatusArgs, energy, find, release};
+use crate::cli::{LedgerArgs, Usage};
 use crate::commands::interrupt;
 use crate::commands::output::{print, tell, width};
 use crate::deploy::catalogue::module::{CheckedAgainst, Kind, Need, Offer, Settable};
 use crate::deploy::catalogue::{Catalogue, Module};
+use crate::deploy::energy::{ModuleEnergy, Release};
 use crate::deploy::needs::Deployed;
 use crate::deploy::observe::{self, Scope};
 use crate::deploy::state::{ModuleState, Standing, standing};
@@ -134,30 +135,51 @@ fn effective(module: &Module, args: &InfoArgs) -> anyhow::Result<Option<Value>> 
     Ok(Some(merged))
 }
 
+/// A module's state with what it uses, for programs.
+#[derive(Serialize)]
+struct WithEnergy<'s> {
+    #[serde(flatten)]
+    state: &'s ModuleState,
+    /// None where nothing is told of it, or no aggregator is known.
+    energy: Option<&'s ModuleEnergy>,
+}
+
 pub(super) async fn status(
     kind: Kind,
     group: Option<&str>,
     args: &StatusArgs,
+    ledger: &LedgerArgs,
 ) -> anyhow::Result<ExitCode> {
     let catalogue = args.catalogue.read()?;
     let place = Place::find(&args.place).await?;
-    let states = async {
-        match &args.module {
+    let asking = async {
+        let modules = match &args.module {
             Some(name) => {
                 let module = find(&catalogue, kind, group, name)?;
                 let release = release(module, args.name.as_deref())?;
-                states(&place, &[(module, release)]).await
+                vec![(module, release)]
             }
-            None => states(&place, &all(&place, &catalogue, kind, group).await?).await,
-        }
+            None => all(&place, &catalogue, kind, group).await?,
+        };
+        let states = states(&place, &modules).await?;
+        let today = today(&place, ledger, &modules).await?;
+        anyhow::Ok((states, today))
     };
-    let states = interrupt::unless(&place.end, states).await??;
+    let (states, today) = interrupt::unless(&place.end, asking).await??;
     if args.output.is_json() {
-        print(&format::json(&states)?)?;
+        print(&format::json(&with_energy(&states, today.as_ref()))?)?;
     } else if states.is_empty() {
         tell(&format!("no {kind} is deployed in {}", place.shown()));
     } else {
-        print(&format::modules::states(&states, width()))?;
+        let energies = today.as_ref().map(|today| &*today.energies);
+        print(&format::modules::states(&states, energies, width()))?;
+        if let Some(today) = &today {
+            print(&format::modules::foot(
+                &today.energies,
+                &today.since,
+                width(),
+            ))?;
+        }
     }
     let is_ready = states.iter().all(|state| state.standing == Standing::Ready);
     Ok(if is_ready {
@@ -165,6 +187,50 @@ pub(super) async fn status(
     } else {
         ExitCode::from(NOT_READY)
     })
+}
+
+/// What the modules used today, where an aggregator is known.
+async fn today(
+    place: &Place,
+    ledger: &LedgerArgs,
+    modules: &[(&Module, String)],
+) -> anyhow::Result<Option<energy::Today>> {
+    if modules.is_empty() {
+        return Ok(None);
+    }
+    let of = |(module, release): &(&Module, String)| {
+        let scope = Scope::new(module, release, &place.cluster.namespace);
+        // Our own chart names its pods' energy itself, whatever its release is called.
+        let is_own = module.file.own.is_some();
+        let component = if is_own {
+            module.release()
+        } else {
+            release.clone()
+        };
+        (component, scope)
+    };
+    let named: Vec<(String, Scope)> = modules.iter().map(of).collect();
+    let releases: Vec<Release> = named
+        .iter()
+        .map(|(name, scope)| Release {
+            name,
+            namespaces: scope.namespaces(),
+        })
+        .collect();
+    energy::today(place, ledger, &releases).await
+}
+
+fn with_energy<'s>(
+    states: &'s [ModuleState],
+    today: Option<&'s energy::Today>,
+) -> Vec<WithEnergy<'s>> {
+    let numbered = states.iter().enumerate();
+    let of = |number: usize| today?.energies.get(number)?.as_ref();
+    let one = |(number, state)| WithEnergy {
+        state,
+        energy: of(number),
+    };
+    numbered.map(one).collect()
 }
 
 /// All modules of the kind that are in the namespace.

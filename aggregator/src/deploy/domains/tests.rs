@@ -3,12 +3,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn domain(context: &str) -> Domain {
-    Domain {
-        context: context.to_owned(),
-        namespace: None,
-        site: None,
-        role: Role::Staging,
-    }
+    Domain::of_context(context)
 }
 
 #[test]
@@ -45,6 +40,22 @@ fn a_file_is_read_strictly() {
     check(
         "domains: {a: {context: c, namespace: A_b}}",
         Err("no name of a namespace"),
+    );
+    check(
+        "domains: {a: {context: c, aggregator: 'https://l:8642/x', aggregator-token-file: t, cluster: lab}}",
+        Ok(1),
+    );
+    check(
+        "domains: {a: {context: c, aggregator: 'ledger:8642'}}",
+        Err("the aggregator 'ledger:8642' is not a URL"),
+    );
+    check(
+        "domains: {a: {context: c, aggregator-ca-file: f}}",
+        Err("aggregator-ca-file of domain 'a' is for an aggregator"),
+    );
+    check(
+        "domains: {a: {context: c, cluster: ' '}}",
+        Err("cluster of domain 'a' is empty"),
     );
     check("hello", Err("line 1"));
 }
@@ -112,7 +123,15 @@ proptest! {
     ) {
         let mut domains = Domains::default();
         for (name, context) in &names {
-            let domain = Domain { namespace: namespace.clone(), role, site: Some(context.clone()), ..domain(context) };
+            let domain = Domain {
+                namespace: namespace.clone(),
+                role,
+                site: Some(context.clone()),
+                cluster: namespace.clone(),
+                aggregator: namespace.as_ref().map(|_| "http://ledger:8642".to_owned()),
+                aggregator_token_file: namespace.as_ref().map(|_| context.into()),
+                ..domain(context)
+            };
             domains.set(name, domain, false).unwrap();
         }
         let text = serde_saphyr::to_string(&domains).unwrap();
