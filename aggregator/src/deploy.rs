@@ -18,6 +18,7 @@ pub mod manifest;
 pub mod needs;
 pub mod observe;
 pub mod rollout;
+pub mod set;
 pub mod state;
 pub mod steps;
 pub mod values;

@@ -201,6 +201,14 @@ impl OutputArgs {
     }
 }
 
+/// What scripts say to every command, and what these need not be told: nothing is asked.
+#[derive(Args, Clone, Debug)]
+pub(super) struct QuietArgs {
+    /// Nothing is asked anyway
+    #[arg(long = "yes", short = 'y', hide = true)]
+    _yes: bool,
+}
+
 #[derive(Args, Debug)]
 struct CreateArgs {
     #[command(flatten)]
@@ -216,6 +224,8 @@ struct CreateArgs {
     /// Print the manifests that would be applied (without the secrets in them), and change nothing
     #[arg(long)]
     dry_run: bool,
+    #[command(flatten)]
+    quiet: QuietArgs,
     #[command(flatten)]
     catalogue: CatalogueArgs,
     #[command(flatten)]
@@ -280,9 +290,8 @@ struct InfoArgs {
     /// Name of the module
     #[arg(value_name = "NAME")]
     module: String,
-    /// File with values (YAML) that are laid over the module's; several are taken in order
-    #[arg(long, short, value_name = "FILE")]
-    file: Vec<PathBuf>,
+    #[command(flatten)]
+    values: ValueArgs,
     #[command(flatten)]
     catalogue: CatalogueArgs,
     #[command(flatten)]

@@ -57,7 +57,7 @@ pub(super) async fn run(
     let deleted = delete(&place, module, &release, limit).await;
     let deleted = deleted.with_context(|| what.clone())?;
     let scope = Scope::new(module, &release, &place.cluster.namespace);
-    if (args.wait.waits() || args.purge) && !place.wait_gone(&release, &scope, limit).await? {
+    if args.wait.waits() && !place.wait_gone(&release, &scope, limit).await? {
         bail!(
             "{what}: pods are still there after {} s; delete again to wait on",
             limit.as_secs()

@@ -17,7 +17,7 @@ use crate::deploy::energy::{ModuleEnergy, Release};
 use crate::deploy::needs::Deployed;
 use crate::deploy::observe::{self, Scope};
 use crate::deploy::state::{ModuleState, Standing, standing};
-use crate::deploy::{values, yaml};
+use crate::deploy::{set, values, yaml};
 use crate::format;
 
 /// Something is not deployed, or not ready.
@@ -117,20 +117,24 @@ pub(super) fn info(kind: Kind, group: Option<&str>, args: &InfoArgs) -> anyhow::
     Ok(ExitCode::SUCCESS)
 }
 
-/// The module's values with the user's files over them.
+/// The module's values with the user's over them.
 fn effective(module: &Module, args: &InfoArgs) -> anyhow::Result<Option<Value>> {
     let file = &module.file;
     let own = file.own.as_ref().map(|own| &own.values);
     let Some(mut merged) = file.chart.as_ref().or(own).cloned().map(Value::Object) else {
         return Ok(None);
     };
-    for file in &args.file {
+    let user = args.values.read()?;
+    for file in &user.files {
         let name = || format!("--file {}", file.display());
         let text = std::fs::read_to_string(file).with_context(name)?;
         let over: Value = yaml::parse(&text)
             .map_err(anyhow::Error::msg)
             .with_context(name)?;
         values::merge(&mut merged, over);
+    }
+    for setting in &user.set {
+        set::lay(&mut merged, setting).map_err(|why| Usage(format!("--set '{setting}': {why}")))?;
     }
     Ok(Some(merged))
 }

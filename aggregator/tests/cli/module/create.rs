@@ -50,6 +50,7 @@ fn create_waits_until_it_is_ready_and_says_what_it_offers() {
         "create",
         "thing",
         "--no-wait",
+        "--yes",
         "--name",
         "two",
         "--output",

@@ -56,6 +56,24 @@ fn delete_asks_keeps_data_and_purges_when_told() {
 }
 
 #[test]
+fn a_purge_that_does_not_wait_looks_for_no_pods() {
+    let deployer = Deployer::new();
+    deployer.helm("uninstall", "exit 0");
+    let pod = json!({ "metadata": { "name": "thing-1" }, "spec": { "containers": [] } });
+    deployer.api.put("pods", vec![pod]);
+    let claim = json!({ "metadata": { "name": "thing-data" } });
+    deployer.api.put("persistentvolumeclaims", vec![claim]);
+    let delete = ["component", "own", "delete", "thing", "--yes", "--purge"];
+    let purged = deployer.run(&[&delete[..], &["--no-wait"]].concat());
+    assert!(
+        purged
+            .assert_done()
+            .contains("volume claim thing-data is deleted"),
+        "{purged:?}"
+    );
+}
+
+#[test]
 fn steps_go_in_order_and_back_in_the_reverse() {
     let deployer = Deployer::new();
     deployer

@@ -33,9 +33,15 @@ fn what_there_is_needs_no_cluster() {
         "json",
         "--file",
         file.to_str().unwrap(),
+        "--set",
+        "env.A=d,replicas=2",
     ];
     let info: Value = serde_json::from_str(deployer.run(&args).assert_done()).unwrap();
-    assert_eq!(info["values"]["env"], json!({ "A": "c", "D": "e" }));
+    assert_eq!(info["values"]["env"], json!({ "A": "d", "D": "e" }));
+    assert_eq!(info["values"]["replicas"], 2);
+    deployer
+        .run(&["component", "own", "info", "thing", "--set", "a[x]=1"])
+        .assert_usage("--set 'a[x]=1': '[x' is no index");
     assert_eq!(info["offers"][0]["capability"], "thing");
     deployer
         .run(&["component", "own", "info", "thin"])
