@@ -11,8 +11,8 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use tokio::runtime::Runtime;
 
 use crate::commands::{
-    budget, check, compare, demo, exec, explain, import, init, intensity, ledger, module, output,
-    plan, report, runs, serve, token,
+    budget, check, compare, completion, demo, exec, explain, import, init, intensity, ledger, man,
+    module, output, plan, report, runs, serve, token,
 };
 use crate::deploy::catalogue::module::Kind;
 use crate::format::escape;
@@ -116,6 +116,10 @@ enum Command {
     Stage(module::ModuleArgs),
     /// Measure a small ML workflow with a server and an agent of its own
     Demo(demo::DemoArgs),
+    /// Print a script that completes commands in a shell
+    Completion(completion::CompletionArgs),
+    /// Write the manual pages
+    Man(man::ManArgs),
 }
 
 /// Parses the arguments, runs the command, and turns what came of it into an exit code: 0 done, 1 failed,
@@ -133,7 +137,7 @@ pub fn main() -> ExitCode {
 }
 
 /// Flags for all commands that some commands do without.
-const NOT_FOR: [(&str, &[&str]); 10] = [
+const NOT_FOR: [(&str, &[&str]); 12] = [
     ("serve", &["server", "ca_file"]),
     ("exec", ALL_OF_THE_LEDGER),
     ("explain", ALL_OF_THE_LEDGER),
@@ -144,6 +148,8 @@ const NOT_FOR: [(&str, &[&str]); 10] = [
     ("link", ALL_OF_THE_LEDGER),
     ("stage", ALL_OF_THE_LEDGER),
     ("demo", ALL_OF_THE_LEDGER),
+    ("completion", ALL_OF_THE_LEDGER),
+    ("man", ALL_OF_THE_LEDGER),
 ];
 
 const ALL_OF_THE_LEDGER: &[&str] = &["server", "data_dir", "token_file", "ca_file"];
@@ -156,7 +162,7 @@ const OF_MODULES: [(&str, &str); 3] = [
 ];
 
 /// The grammar, with the flags for all commands left out of the help of those that do without.
-fn command() -> clap::Command {
+pub(crate) fn command() -> clap::Command {
     let all = Cli::command();
     let command = NOT_FOR.iter().fold(all.clone(), |command, (name, flags)| {
         let hidden = all
@@ -188,6 +194,26 @@ fn for_modules(flag: &clap::Arg) -> Option<clap::Arg> {
     })
 }
 
+/// The grammar for completion, which would offer what is only hidden: commands have the flags for all commands, or not.
+pub(crate) fn offered() -> clap::Command {
+    let flags: Vec<clap::Arg> = Cli::command().get_arguments().cloned().collect();
+    let own = Cli::command().mut_args(|flag| flag.global(false));
+    own.mut_subcommands(|command| {
+        let left_out = NOT_FOR.iter().find(|(name, _)| *name == command.get_name());
+        let has = |flag: &clap::Arg| {
+            command
+                .get_arguments()
+                .any(|own| own.get_id() == flag.get_id())
+        };
+        let is_offered = |flag: &&clap::Arg| {
+            let id = flag.get_id().as_str();
+            !has(flag) && left_out.is_none_or(|(_, flags)| !flags.contains(&id))
+        };
+        let offered: Vec<clap::Arg> = flags.iter().filter(is_offered).cloned().collect();
+        command.args(offered)
+    })
+}
+
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let asked = &cli.ledger;
     match cli.command {
@@ -195,6 +221,8 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Exec(args) => exec::run(&args),
         Command::Ledger(args) => ledger::run(&args),
         Command::Init(args) => init::run(&args),
+        Command::Completion(args) => completion::run(&args, offered()),
+        Command::Man(args) => man::run(&args, command()),
         Command::Serve(args) => block_on(serve::run(*args)),
         Command::Runs(args) => block_on(runs::run(&args, asked)),
         Command::Report(args) => block_on(report::run(&args, asked)),

@@ -21,4 +21,5 @@ mod plan;
 mod program;
 mod serve;
 mod server;
+mod shell;
 mod token;
