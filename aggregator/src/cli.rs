@@ -11,8 +11,8 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use tokio::runtime::Runtime;
 
 use crate::commands::{
-    budget, check, compare, completion, demo, exec, explain, import, init, intensity, ledger, man,
-    module, output, plan, report, runs, serve, token,
+    apply, budget, check, compare, completion, demo, exec, explain, import, init, intensity,
+    ledger, man, module, output, plan, report, runs, serve, token,
 };
 use crate::deploy::catalogue::module::Kind;
 use crate::format::escape;
@@ -114,6 +114,10 @@ enum Command {
     Link(module::ModuleArgs),
     /// The same for stages of workflows
     Stage(module::ModuleArgs),
+    /// Deploy an environment from a file that names its modules, or bring it to what is wanted
+    Apply(Box<apply::ApplyArgs>),
+    /// Show what apply would change; exit code 3 where that is something
+    Diff(apply::DiffArgs),
     /// Measure a small ML workflow with a server and an agent of its own
     Demo(demo::DemoArgs),
     /// Print a script that completes commands in a shell
@@ -137,7 +141,7 @@ pub fn main() -> ExitCode {
 }
 
 /// Flags for all commands that some commands do without.
-const NOT_FOR: [(&str, &[&str]); 12] = [
+const NOT_FOR: [(&str, &[&str]); 14] = [
     ("serve", &["server", "ca_file"]),
     ("exec", ALL_OF_THE_LEDGER),
     ("explain", ALL_OF_THE_LEDGER),
@@ -147,6 +151,8 @@ const NOT_FOR: [(&str, &[&str]); 12] = [
     ("component", ALL_OF_THE_LEDGER),
     ("link", ALL_OF_THE_LEDGER),
     ("stage", ALL_OF_THE_LEDGER),
+    ("apply", ALL_OF_THE_LEDGER),
+    ("diff", ALL_OF_THE_LEDGER),
     ("demo", ALL_OF_THE_LEDGER),
     ("completion", ALL_OF_THE_LEDGER),
     ("man", ALL_OF_THE_LEDGER),
@@ -231,6 +237,8 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Component(args) => block_on(module::run(Kind::Component, &args, asked)),
         Command::Link(args) => block_on(module::run(Kind::Link, &args, asked)),
         Command::Stage(args) => block_on(module::run(Kind::Stage, &args, asked)),
+        Command::Apply(args) => block_on(apply::run(&args)),
+        Command::Diff(args) => block_on(apply::diff(&args)),
         Command::Check(args) => block_on(check::run(&args)),
         Command::Intensity(args) => block_on(intensity::run(&args, asked)),
         Command::Budget(args) => block_on(budget::run(&args, asked)),

@@ -1,5 +1,6 @@
 //! The commands of the command line, one module each: arguments, questions to the ledger, output.
 
+pub mod apply;
 pub mod ask;
 pub mod budget;
 pub mod check;

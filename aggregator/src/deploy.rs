@@ -1,7 +1,7 @@
 //! Deploying the platform's modules to Kubernetes: where to ([`domains`], [`kubeconfig`], [`cluster`]), whether that can
 //! be ([`check`]), and with which programs ([`engine`]); what there is ([`catalogue`]), what it needs of what is there
-//! ([`needs`]), with which [`values`]; how it is deployed ([`helm`], [`steps`]), how far it is ([`observe`], [`rollout`]) and
-//! what it uses ([`energy`]).
+//! ([`needs`]), with which [`values`], and all of an [`environment`]; how it is deployed ([`helm`], [`steps`]), how far it is
+//! ([`observe`], [`rollout`]) and what it uses ([`energy`]).
 //!
 //! The commands in `commands/` parse arguments, ask and print; what is decided, is decided here.
 
@@ -11,6 +11,7 @@ pub mod cluster;
 pub mod domains;
 pub mod energy;
 pub mod engine;
+pub mod environment;
 pub mod files;
 pub mod helm;
 pub mod kubeconfig;

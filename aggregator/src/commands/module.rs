@@ -1,10 +1,10 @@
 //! `hxmlops component`, `link` and `stage`: the modules of the catalogue, deployed and looked after.
 
-mod create;
+pub(super) mod create;
 mod delete;
-mod diff;
+pub(super) mod diff;
 mod energy;
-mod place;
+pub(super) mod place;
 mod show;
 
 use std::path::PathBuf;
@@ -116,15 +116,14 @@ impl ValueArgs {
                 return Err(Usage(format!("--set '{setting}' is no PATH=VALUE")).into());
             }
         }
-        for file in &self.file {
-            if !file.is_file() {
-                anyhow::bail!("--file {}: there is no such file", file.display());
-            }
-        }
-        Ok(UserValues {
+        let values = UserValues {
             files: self.file.clone(),
+            inline: None,
             set: self.set.clone(),
-        })
+        };
+        let checked = values.check_files();
+        checked.map_err(|error| anyhow::anyhow!("--file {error}"))?;
+        Ok(values)
     }
 }
 
@@ -349,17 +348,17 @@ fn find<'c>(
     Ok(catalogue.find(kind, group.ok_or_else(usage)?, name)?)
 }
 
-/// The longest name of a release: the charts' names are made from it.
-const MAX_RELEASE: usize = 40;
-
 /// The release that is meant.
 fn release(module: &Module, name: Option<&str>) -> Result<String, Usage> {
-    let name = name.map_or_else(|| module.release(), str::to_owned);
-    let is_name = crate::deploy::domains::check_namespace(&name).is_ok();
-    if !is_name || name.len() > MAX_RELEASE {
-        return Err(Usage(format!(
-            "--name '{name}': a release has small letters, digits and '-', {MAX_RELEASE} at most"
-        )));
+    let named = module.release_named(name);
+    named.map_err(|error| Usage(format!("--name {error}")))
+}
+
+/// Whether a module can have these values.
+pub(super) fn check_values(module: &Module, user: &UserValues) -> anyhow::Result<()> {
+    if module.file.steps.is_some() && !user.is_empty() {
+        let name = module.full_name();
+        anyhow::bail!("{name} has no values: nothing would change by those that are given");
     }
-    Ok(name)
+    Ok(())
 }

@@ -10,6 +10,7 @@ use std::path::Path;
 use anyhow::Context as _;
 
 use self::module::{Kind, ModuleFile};
+use super::domains::check_namespace;
 use super::yaml;
 
 /// One module.
@@ -41,7 +42,22 @@ impl Module {
     pub fn release(&self) -> String {
         self.name.to_lowercase().replace(['_', '.'], "-")
     }
+
+    /// The name of its release, another one where that is given.
+    ///
+    /// # Errors
+    /// Where no release can have that name.
+    pub fn release_named(&self, name: Option<&str>) -> Result<String, CatalogueError> {
+        let name = name.map_or_else(|| self.release(), str::to_owned);
+        if check_namespace(&name).is_err() || name.len() > MAX_RELEASE {
+            return Err(CatalogueError::Release(name));
+        }
+        Ok(name)
+    }
 }
+
+/// The longest name of a release: the charts' names are made from it.
+const MAX_RELEASE: usize = 40;
 
 /// All modules that are known.
 #[derive(Clone, Debug, Default)]
@@ -58,6 +74,17 @@ pub enum CatalogueError {
     /// The group has no such module.
     #[error("the group {0} has no {1} '{2}'; it has: {3}")]
     NoModule(String, Kind, String, String),
+    /// No group of any kind has this name.
+    #[error("there is no group '{0}'; there are: {1}")]
+    NoGroupOfAny(String, String),
+    /// The group has no such module of any kind.
+    #[error("the group {0} has no module '{1}'; it has: {2}")]
+    NoModuleOfAny(String, String, String),
+    /// A name that no release can have.
+    #[error(
+        "'{0}' is no name of a release: a release has small letters, digits and '-', {MAX_RELEASE} at most"
+    )]
+    Release(String),
 }
 
 impl Catalogue {
@@ -151,16 +178,29 @@ impl Catalogue {
     /// Where there is none.
     pub fn find(&self, kind: Kind, group: &str, name: &str) -> Result<&Module, CatalogueError> {
         let modules = self.list(kind, Some(group))?;
-        let by_name = modules.iter().find(|module| is_same(&module.name, name));
-        let has_alias = |module: &&&Module| {
-            let mut aliases = module.file.aliases.iter();
-            aliases.any(|alias| is_same(alias, name))
-        };
-        let found = by_name.or_else(|| modules.iter().find(has_alias));
-        found.copied().ok_or_else(|| {
-            let names: Vec<&str> = modules.iter().map(|module| &*module.name).collect();
+        named(&modules, name).ok_or_else(|| {
             let group = modules[0].group.clone();
-            CatalogueError::NoModule(group, kind, name.to_owned(), listed(&names))
+            CatalogueError::NoModule(group, kind, name.to_owned(), names(&modules))
+        })
+    }
+
+    /// A module of any kind, as [`Catalogue::find`] finds it.
+    ///
+    /// # Errors
+    /// Where there is none.
+    pub fn find_any(&self, group: &str, name: &str) -> Result<&Module, CatalogueError> {
+        let is_in = |module: &&Module| is_same(&module.group, group);
+        let modules: Vec<&Module> = self.modules().filter(is_in).collect();
+        let Some(first) = modules.first() else {
+            let mut groups: Vec<&str> = self.modules().map(|module| &*module.group).collect();
+            groups.dedup();
+            return Err(CatalogueError::NoGroupOfAny(
+                group.to_owned(),
+                listed(&groups),
+            ));
+        };
+        named(&modules, name).ok_or_else(|| {
+            CatalogueError::NoModuleOfAny(first.group.clone(), name.to_owned(), names(&modules))
         })
     }
 
@@ -169,6 +209,21 @@ impl Catalogue {
     pub fn by_label(&self, label: &str) -> Option<&Module> {
         self.modules().find(|module| module.label() == label)
     }
+}
+
+/// The one with this name, else the one that had it once.
+fn named<'m>(modules: &[&'m Module], name: &str) -> Option<&'m Module> {
+    let by_name = modules.iter().find(|module| is_same(&module.name, name));
+    let has_alias = |module: &&&Module| {
+        let mut aliases = module.file.aliases.iter();
+        aliases.any(|alias| is_same(alias, name))
+    };
+    by_name.or_else(|| modules.iter().find(has_alias)).copied()
+}
+
+fn names(modules: &[&Module]) -> String {
+    let names: Vec<&str> = modules.iter().map(|module| &*module.name).collect();
+    listed(&names)
 }
 
 fn is_same(a: &str, b: &str) -> bool {

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
+use serde_json::{Map, Value};
 use tempfile::TempDir;
 
 use super::catalogue::embedded;
@@ -16,11 +17,30 @@ use super::values;
 pub struct UserValues {
     /// Files, in order.
     pub files: Vec<PathBuf>,
-    /// Settings such as `a.b=c`, in order, after the files.
+    /// Values that are in no file of their own, after the files.
+    pub inline: Option<Map<String, Value>>,
+    /// Settings such as `a.b=c`, in order, after all others.
     pub set: Vec<String>,
 }
 
 impl UserValues {
+    /// Whether it is nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.files.is_empty() && self.inline.is_none() && self.set.is_empty()
+    }
+
+    /// Whether its files are there.
+    ///
+    /// # Errors
+    /// Where one is not.
+    pub fn check_files(&self) -> anyhow::Result<()> {
+        match self.files.iter().find(|file| !file.is_file()) {
+            Some(file) => anyhow::bail!("{}: there is no such file", file.display()),
+            None => Ok(()),
+        }
+    }
+
     /// The paths of these that the user sets.
     ///
     /// # Errors
@@ -31,13 +51,14 @@ impl UserValues {
     ) -> anyhow::Result<Vec<String>> {
         let mut read = Vec::new();
         for file in &self.files {
-            let name = || format!("--file {}", file.display());
+            let name = || file.display().to_string();
             let text = fs::read_to_string(file).with_context(name)?;
-            let values: serde_json::Value = super::yaml::parse(&text)
+            let values: Value = super::yaml::parse(&text)
                 .map_err(anyhow::Error::msg)
                 .with_context(name)?;
             read.push(values);
         }
+        read.extend(self.inline.clone().map(Value::Object));
         let is_set = |path: &&String| {
             let mut arguments = self.set.iter();
             arguments.any(|argument| values::paths_of_set(argument).any(|set| set == *path))
@@ -46,6 +67,11 @@ impl UserValues {
         Ok(candidates.filter(is_set).cloned().collect())
     }
 }
+
+/// The module's values.
+const VALUES: &str = "values.json";
+/// Those that the user has in no file.
+const INLINE: &str = "inline.json";
 
 /// A chart and the values of a module in a directory of their own.
 pub struct ChartFiles {
@@ -81,7 +107,11 @@ impl ChartFiles {
             write(&format!("{chart}/{path}"), text).context("cannot write the chart")?;
         }
         // JSON is YAML, and leaves no text to be taken for something else.
-        write("values.json", &values.to_string()).context("cannot write the values")?;
+        write(VALUES, &values.to_string()).context("cannot write the values")?;
+        if let Some(inline) = &user.inline {
+            let inline = Value::Object(inline.clone());
+            write(INLINE, &inline.to_string()).context("cannot write the values")?;
+        }
         Ok(Some(Self {
             directory,
             chart,
@@ -95,11 +125,13 @@ impl ChartFiles {
         self.directory.path().join(self.chart)
     }
 
-    /// helm's arguments for the values: the module's, then the user's files, then what the user sets.
+    /// helm's arguments for the values: the module's, then the user's files and other values, then what the user sets.
     #[must_use]
     pub fn values(&self) -> Vec<OsString> {
-        let own = self.directory.path().join("values.json");
-        let files = std::iter::once(&own).chain(&self.user.files);
+        let own = self.directory.path().join(VALUES);
+        let inline = self.directory.path().join(INLINE);
+        let inline = self.user.inline.is_some().then_some(&inline);
+        let files = std::iter::once(&own).chain(&self.user.files).chain(inline);
         let files = files.flat_map(|file| ["--values".into(), file.clone().into()]);
         let set = self.user.set.iter();
         let set = set.flat_map(|setting| ["--set".into(), setting.into()]);

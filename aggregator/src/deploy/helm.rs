@@ -88,16 +88,22 @@ impl Helm<'_> {
         struct Told {
             manifest: String,
         }
-        let dry_run = if self.engine.version() < WITH_SERVER_DRY_RUN {
-            "--dry-run"
-        } else {
+        let dry_run = if self.looks_up() {
             "--dry-run=server"
+        } else {
+            "--dry-run"
         };
         let call = self.upgrade_call(release, files);
         let call = call.args([dry_run, "--output", "json"]);
         let told = self.engine.run(&call, self.end).await?;
         let told: Told = serde_json::from_str(&told).context("helm upgrade tells no manifest")?;
         Ok(told.manifest)
+    }
+
+    /// Whether a preview finds what is there: else it has other generated secrets each time.
+    #[must_use]
+    pub fn looks_up(&self) -> bool {
+        self.engine.version() >= WITH_SERVER_DRY_RUN
     }
 
     fn upgrade_call(&self, release: &str, files: &ChartFiles) -> Call {

@@ -8,6 +8,9 @@ use similar::TextDiff;
 
 use crate::token::digest;
 
+/// Where a secret has what is to stay one.
+const SECRET_FIELDS: [&str; 2] = ["data", "stringData"];
+
 /// Which object: kind, namespace (empty where none is said) and name.
 pub type Key = (String, String, String);
 
@@ -43,13 +46,23 @@ pub fn key(object: &Value) -> Key {
 pub fn shown(object: &Value) -> String {
     let mut object = object.clone();
     if object["kind"] == "Secret" {
-        for field in ["data", "stringData"] {
+        for field in SECRET_FIELDS {
             if let Some(data) = object[field].as_object_mut() {
                 data.values_mut().for_each(hide);
             }
         }
     }
     serde_saphyr::to_string(&object).unwrap_or_else(|_| object.to_string())
+}
+
+/// Leaves out what secrets hold.
+pub fn drop_secret_data(objects: &mut [Value]) {
+    let secrets = objects
+        .iter_mut()
+        .filter(|object| object["kind"] == "Secret");
+    for secret in secrets.filter_map(Value::as_object_mut) {
+        secret.retain(|field, _| !SECRET_FIELDS.contains(&field.as_str()));
+    }
 }
 
 fn hide(value: &mut Value) {

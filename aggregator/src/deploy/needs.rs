@@ -149,6 +149,12 @@ impl<'a> Planner<'a> {
         self.plan
     }
 
+    /// What was added since the last time, in its order; what comes later may need it.
+    #[must_use]
+    pub fn take(&mut self) -> Vec<Planned<'a>> {
+        std::mem::take(&mut self.plan)
+    }
+
     fn visit(&mut self, wanted: &Wanted<'a>, above: &mut Vec<String>) -> Result<(), NeedError> {
         let module = wanted.module;
         let name = module.full_name();
@@ -164,9 +170,7 @@ impl<'a> Planner<'a> {
             uses: Vec::new(),
         };
         for need in &module.file.needs {
-            let is_set = |path: &String| wanted.set_paths.contains(path);
-            let is_own = need.wire.keys().any(is_set) && !wanted.using.contains_key(&need.name);
-            if is_own {
+            if is_own(wanted, need) {
                 continue;
             }
             if let Some(provider) = self.provider(wanted, need, above)? {
@@ -203,26 +207,14 @@ impl<'a> Planner<'a> {
                 NeedError::NotOffered(need.name.clone(), release.clone(), need.capability.clone())
             });
         }
-        let default = self.default_provider(&need.capability);
-        let is_default =
-            |one: &&Deployed| default.is_some_and(|module| module.label() == one.label);
-        let mut of_default = offering.iter().filter(is_default);
-        match (&*offering, of_default.next(), of_default.next()) {
-            ([only], _, _) => Ok(Some(only.clone())),
-            (_, Some(one), None) => Ok(Some(one.clone())),
-            ([], _, _) if need.optional => Ok(None),
-            ([], _, _) => self
-                .planned_provider(wanted, need, default, above)
-                .map(Some),
-            _ => {
-                let releases: Vec<&str> = offering.iter().map(|one| &*one.release).collect();
-                Err(NeedError::Ambiguous {
-                    module: wanted.module.full_name(),
-                    need: need.name.clone(),
-                    capability: need.capability.clone(),
-                    releases: releases.join(", "),
-                })
-            }
+        match (
+            pick(self.catalogue, &need.capability, &offering),
+            &*offering,
+        ) {
+            (Some(one), _) => Ok(Some(one.clone())),
+            (None, []) if need.optional => Ok(None),
+            (None, []) => self.planned_provider(wanted, need, above).map(Some),
+            (None, _) => Err(ambiguous(wanted, need, &offering)),
         }
     }
 
@@ -230,9 +222,9 @@ impl<'a> Planner<'a> {
         &mut self,
         wanted: &Wanted<'a>,
         need: &Need,
-        default: Option<&'a Module>,
         above: &mut Vec<String>,
     ) -> Result<Deployed, NeedError> {
+        let default = default_provider(self.catalogue, &need.capability);
         let Some(module) = default.filter(|_| self.with_dependencies) else {
             let offering = self
                 .catalogue
@@ -264,21 +256,6 @@ impl<'a> Planner<'a> {
         module.is_some_and(|module| offer(module, &need.capability).is_some())
     }
 
-    /// The one of the table; else the only module that offers it and is not deprecated.
-    fn default_provider(&self, capability: &str) -> Option<&'a Module> {
-        let mut table = DEFAULT_PROVIDERS.iter();
-        let named = table.find(|(name, _, _)| *name == capability);
-        let mut modules = self.catalogue.modules();
-        if let Some((_, group, name)) = named {
-            let found = modules.find(|module| module.group == *group && module.name == *name);
-            return found.filter(|module| offer(module, capability).is_some());
-        }
-        let is_one =
-            |module: &&Module| !module.file.deprecated && offer(module, capability).is_some();
-        let mut offering = modules.filter(is_one);
-        offering.next().filter(|_| offering.next().is_none())
-    }
-
     fn wires(
         &self,
         module: &Module,
@@ -302,6 +279,51 @@ impl<'a> Planner<'a> {
     }
 }
 
+/// Whether the user sets what a need would wire, which is then nobody else's business.
+pub(super) fn is_own(wanted: &Wanted<'_>, need: &Need) -> bool {
+    let is_set = |path: &String| wanted.set_paths.contains(path);
+    need.wire.keys().any(is_set) && !wanted.using.contains_key(&need.name)
+}
+
+/// Whom a need takes of those that offer what it needs: the only one, else the only one of the module that is taken by
+/// default.
+pub(super) fn pick<'d>(
+    catalogue: &Catalogue,
+    capability: &str,
+    offering: &'d [Deployed],
+) -> Option<&'d Deployed> {
+    if let [only] = offering {
+        return Some(only);
+    }
+    let default = default_provider(catalogue, capability)?.label();
+    let mut of_default = offering.iter().filter(|one| one.label == default);
+    of_default.next().filter(|_| of_default.next().is_none())
+}
+
+pub(super) fn ambiguous(wanted: &Wanted<'_>, need: &Need, offering: &[Deployed]) -> NeedError {
+    let releases: Vec<&str> = offering.iter().map(|one| &*one.release).collect();
+    NeedError::Ambiguous {
+        module: wanted.module.full_name(),
+        need: need.name.clone(),
+        capability: need.capability.clone(),
+        releases: releases.join(", "),
+    }
+}
+
+/// The one of the table; else the only module that offers it and is not deprecated.
+fn default_provider<'c>(catalogue: &'c Catalogue, capability: &str) -> Option<&'c Module> {
+    let mut table = DEFAULT_PROVIDERS.iter();
+    let named = table.find(|(name, _, _)| *name == capability);
+    let mut modules = catalogue.modules();
+    if let Some((_, group, name)) = named {
+        let found = modules.find(|module| module.group == *group && module.name == *name);
+        return found.filter(|module| offer(module, capability).is_some());
+    }
+    let is_one = |module: &&Module| !module.file.deprecated && offer(module, capability).is_some();
+    let mut offering = modules.filter(is_one);
+    offering.next().filter(|_| offering.next().is_none())
+}
+
 fn check_named(wanted: &Wanted<'_>) -> Result<(), NeedError> {
     let needs = &wanted.module.file.needs;
     let names: Vec<&str> = needs.iter().map(|need| &*need.name).collect();
@@ -319,7 +341,8 @@ fn check_named(wanted: &Wanted<'_>) -> Result<(), NeedError> {
     }
 }
 
-fn offer<'m>(module: &'m Module, capability: &str) -> Option<&'m Offer> {
+/// A module's offer of a capability.
+pub(super) fn offer<'m>(module: &'m Module, capability: &str) -> Option<&'m Offer> {
     let mut offers = module.file.offers.iter();
     offers.find(|offer| offer.capability == capability)
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::catalogue::module::{Step, Wait};
-use super::engine::{Call, Engine};
+use super::engine::{Call, Engine, EngineError};
 use super::manifest;
 use super::needs::Planned;
 use super::observe::COMPONENT_LABEL;
@@ -96,11 +96,11 @@ impl Kubectl<'_> {
         Ok(())
     }
 
-    /// What applying would change; empty where nothing.
+    /// What applying would change, empty where nothing; and whether it is there at all.
     ///
     /// # Errors
     /// Where kubectl fails.
-    pub async fn diff(&self, objects: &[Value]) -> anyhow::Result<String> {
+    pub async fn diff(&self, objects: &[Value]) -> anyhow::Result<(String, bool)> {
         let call = self.call([
             "diff",
             "--server-side",
@@ -108,16 +108,26 @@ impl Kubectl<'_> {
             "--filename",
             "-",
         ]);
-        let (text, differs) = self
-            .engine
-            .compare(&call.input(list(objects)), self.end)
-            .await?;
-        Ok(if differs { text } else { String::new() })
+        let call = call.input(list(objects));
+        match self.engine.compare(&call, self.end).await {
+            Ok((text, true)) => Ok((text, true)),
+            Ok((_, false)) => Ok((String::new(), true)),
+            // kubectl compares nothing in a namespace, or of a kind, that earlier objects have yet to make.
+            Err(EngineError::Failed(_, why)) if is_absent(&why) => {
+                Ok((manifest::diff(&[], objects), false))
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     fn call<const N: usize>(&self, args: [&str; N]) -> Call {
         Call::new(args).args(["--context", self.context])
     }
+}
+
+fn is_absent(why: &str) -> bool {
+    let signs = ["not found", "no matches for kind"];
+    signs.iter().any(|sign| why.contains(sign))
 }
 
 fn list(objects: &[Value]) -> String {

@@ -52,6 +52,8 @@ fn every_command_says_what_it_does() {
         "init set-default-domain",
         "init show-config",
         "demo",
+        "apply",
+        "diff",
         "completion",
         "man",
     ];

@@ -2,6 +2,7 @@
 //! their answers. The real ones are in the package e2e.
 
 mod api;
+mod apply;
 mod create;
 mod delete;
 mod energy;

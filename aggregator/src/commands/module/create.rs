@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::place::Place;
-use super::{CreateArgs, NameArgs, NeedArgs, find, release};
+use super::{CreateArgs, NameArgs, NeedArgs, check_values, find, release};
 use crate::commands::interrupt;
 use crate::commands::output::{print, tell};
 use crate::deploy::catalogue::Catalogue;
@@ -23,7 +23,7 @@ use crate::format;
 
 /// What became of a module.
 #[derive(Debug, Serialize)]
-pub(super) struct Created {
+pub(in crate::commands) struct Created {
     module: String,
     release: String,
     domain: String,
@@ -52,12 +52,7 @@ pub(super) async fn run(
     let (limit, user) = (args.wait.limit()?, args.values.read()?);
     let catalogue = args.catalogue.read()?;
     let module = find(&catalogue, kind, group, &args.name.module)?;
-    if module.file.steps.is_some() && !(user.files.is_empty() && user.set.is_empty()) {
-        bail!(
-            "{} has no values: --file and --set change nothing",
-            module.full_name()
-        );
-    }
+    check_values(module, &user)?;
     let place = Place::find(&args.place).await?;
     let wanted = wanted(&catalogue, (kind, group), &args.name, &args.needs, &user)?;
     let plan = plan(&place, &catalogue, wanted, args.needs.with_dependencies).await?;
@@ -73,13 +68,16 @@ pub(super) async fn run(
             print(&preview(&place, planned, &own).await?)?;
             continue;
         }
+        bring(&place, planned, &own, limit).await?;
         let wait = args.wait.waits().then_some(limit);
-        created.push(deploy(&place, planned, &own, limit, wait).await?);
+        let rollout = ready(&place, planned, wait).await?;
+        created.push(self::created(&place, planned, rollout));
     }
     if args.output.is_json() && !args.dry_run {
         print(&format::json(&created)?)?;
     } else {
-        created.iter().try_for_each(|one| print(&described(one)))?;
+        let described = created.iter().map(|one| described(one, "deployed"));
+        print(&described.collect::<String>())?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -162,14 +160,13 @@ fn failed(place: &Place, planned: &Planned<'_>) -> String {
     )
 }
 
-/// Deploys one module, and waits as long as is said.
-async fn deploy(
+/// Deploys one module, or brings it to what is wanted.
+pub(in crate::commands) async fn bring(
     place: &Place,
     planned: &Planned<'_>,
     user: &UserValues,
     limit: Duration,
-    wait: Option<Duration>,
-) -> anyhow::Result<Created> {
+) -> anyhow::Result<()> {
     let (module, release) = (planned.module, &planned.release);
     if module.file.deprecated {
         tell(&format!(
@@ -182,27 +179,35 @@ async fn deploy(
         Some(files) => upgrade(place, release, &files, limit).await,
         None => apply(place, planned, limit).await,
     };
-    applied.with_context(|| failed(place, planned))?;
+    applied.with_context(|| failed(place, planned))
+}
+
+/// Waits until a deployed module is ready, as long as is said. How far it is then; none where one does not wait.
+pub(in crate::commands) async fn ready(
+    place: &Place,
+    planned: &Planned<'_>,
+    wait: Option<Duration>,
+) -> anyhow::Result<Option<Rollout>> {
+    let Some(limit) = wait else {
+        return Ok(None);
+    };
+    let (module, release) = (planned.module, &planned.release);
     let scope = Scope::new(module, release, &place.cluster.namespace);
-    let mut rollout = None;
-    if let Some(limit) = wait {
-        let reached = place.wait_ready(release, &scope, limit).await?;
-        if !reached.is_ready() {
-            tell(&format!(
-                "{} is not ready: {}",
-                failed(place, planned),
-                reached.line()
-            ));
-            place.explain(&scope, &reached).await;
-            let seconds = limit.as_secs();
-            bail!(
-                "{} is not ready after {seconds} s; it stays deployed, and the same create goes on waiting",
-                module.full_name()
-            );
-        }
-        rollout = Some(reached);
+    let reached = place.wait_ready(release, &scope, limit).await?;
+    if reached.is_ready() {
+        return Ok(Some(reached));
     }
-    Ok(created(place, planned, rollout))
+    tell(&format!(
+        "{} is not ready: {}",
+        failed(place, planned),
+        reached.line()
+    ));
+    place.explain(&scope, &reached).await;
+    let seconds = limit.as_secs();
+    bail!(
+        "{} is not ready after {seconds} s; it stays deployed, and the same command goes on waiting",
+        module.full_name()
+    )
 }
 
 async fn upgrade(
@@ -229,7 +234,12 @@ async fn apply(place: &Place, planned: &Planned<'_>, limit: Duration) -> anyhow:
     Ok(())
 }
 
-fn created(place: &Place, planned: &Planned<'_>, rollout: Option<Rollout>) -> Created {
+/// What became of a module, and what it offers.
+pub(in crate::commands) fn created(
+    place: &Place,
+    planned: &Planned<'_>,
+    rollout: Option<Rollout>,
+) -> Created {
     let namespace = &place.cluster.namespace;
     let offered = planned.module.file.offers.iter().map(|offer| {
         let facts = needs::facts(offer, &planned.release, namespace);
@@ -251,7 +261,8 @@ fn created(place: &Place, planned: &Planned<'_>, rollout: Option<Rollout>) -> Cr
     }
 }
 
-fn described(created: &Created) -> String {
+/// In some lines, with a word for what was done.
+pub(in crate::commands) fn described(created: &Created, done: &str) -> String {
     let Created {
         module,
         release,
@@ -264,7 +275,7 @@ fn described(created: &Created) -> String {
         .as_ref()
         .map_or("not waited for".to_owned(), Rollout::figures);
     let mut text = format!(
-        "{module} is deployed as {release} in domain {domain}, namespace {namespace}: {state}\n"
+        "{module} is {done} as {release} in domain {domain}, namespace {namespace}: {state}\n"
     );
     for (need, release) in &created.uses {
         text += &format!("  {need}: given by {release}\n");

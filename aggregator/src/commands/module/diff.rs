@@ -1,8 +1,10 @@
 //! `diff`: what create would change, as helm's record of the release has it. What was changed by hand is not seen.
 
+use std::fmt;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use serde::Serialize;
 
 use super::DiffArgs;
 use super::create::{objects, plan, wanted};
@@ -12,9 +14,39 @@ use crate::deploy::catalogue::module::Kind;
 use crate::deploy::files::UserValues;
 use crate::deploy::manifest;
 use crate::deploy::needs::Planned;
+use crate::deploy::state::Record;
 
 /// Something differs.
-pub(super) const DIFFERS: u8 = 3;
+pub(in crate::commands) const DIFFERS: u8 = 3;
+
+/// What becomes of a module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(in crate::commands) enum Effect {
+    /// It was not there.
+    Created,
+    /// It was there, and not as it is to be.
+    Changed,
+    /// It is as it is to be.
+    Unchanged,
+}
+
+impl fmt::Display for Effect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Created => "created",
+            Self::Changed => "changed",
+            Self::Unchanged => "unchanged",
+        })
+    }
+}
+
+/// What create would change of a module.
+pub(in crate::commands) struct Difference {
+    pub(in crate::commands) effect: Effect,
+    /// As a unified diff.
+    pub(in crate::commands) text: String,
+}
 
 pub(super) async fn run(
     kind: Kind,
@@ -33,7 +65,7 @@ pub(super) async fn run(
         } else {
             UserValues::default()
         };
-        differs += &one(&place, planned, &own).await?;
+        differs += &difference(&place, planned, &own, None).await?.text;
     }
     if differs.is_empty() {
         tell("nothing would change");
@@ -43,16 +75,40 @@ pub(super) async fn run(
     Ok(ExitCode::from(DIFFERS))
 }
 
-/// What one module would change.
-async fn one(place: &Place, planned: &Planned<'_>, user: &UserValues) -> anyhow::Result<String> {
-    let after = objects(place, planned, user).await?;
+/// What one module would change. A record of helm's that says that its last change did not end well makes the same change
+/// one that is still to be made.
+pub(in crate::commands) async fn difference(
+    place: &Place,
+    planned: &Planned<'_>,
+    user: &UserValues,
+    record: Option<&Record>,
+) -> anyhow::Result<Difference> {
+    let mut after = objects(place, planned, user).await?;
     if planned.module.file.steps.is_some() {
-        return place.kubectl().await?.diff(&after).await;
+        let (text, is_there) = place.kubectl().await?.diff(&after).await?;
+        let effect = effect(is_there, &text, None);
+        return Ok(Difference { effect, text });
     }
-    let before = place.helm().await?.manifest(&planned.release).await?;
-    let before = manifest::objects(&before.unwrap_or_default());
-    let before = before
+    let helm = place.helm().await?;
+    let found = helm.manifest(&planned.release).await?;
+    let before = manifest::objects(found.as_deref().unwrap_or_default());
+    let mut before = before
         .map_err(anyhow::Error::msg)
         .context("helm get manifest")?;
-    Ok(manifest::diff(&before, &after))
+    if !helm.looks_up() {
+        manifest::drop_secret_data(&mut before);
+        manifest::drop_secret_data(&mut after);
+    }
+    let text = manifest::diff(&before, &after);
+    let effect = effect(found.is_some(), &text, record);
+    Ok(Difference { effect, text })
+}
+
+fn effect(is_there: bool, text: &str, record: Option<&Record>) -> Effect {
+    let is_whole = record.is_none_or(|record| record.status == "deployed");
+    match (is_there, text.is_empty() && is_whole) {
+        (false, _) => Effect::Created,
+        (true, false) => Effect::Changed,
+        (true, true) => Effect::Unchanged,
+    }
 }

@@ -11,8 +11,8 @@ use crate::commands::init::read_domains;
 use crate::commands::interrupt;
 use crate::commands::output::{Live, tell};
 use crate::deploy::cluster::Cluster;
-use crate::deploy::domains::Domain;
 use crate::deploy::domains::file::{self, DomainsFile};
+use crate::deploy::domains::{Domain, Domains};
 use crate::deploy::engine::{Engine, Program};
 use crate::deploy::helm::Helm;
 use crate::deploy::kubeconfig;
@@ -24,33 +24,58 @@ use crate::deploy::steps::Kubectl;
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// A domain that one works on.
-pub(super) struct Place {
-    pub(super) name: String,
+pub(in crate::commands) struct Place {
+    pub(in crate::commands) name: String,
     pub(super) domain: Domain,
-    pub(super) cluster: Cluster,
-    pub(super) end: CancellationToken,
+    pub(in crate::commands) cluster: Cluster,
+    pub(in crate::commands) end: CancellationToken,
     helm: OnceCell<Engine>,
     kubectl: OnceCell<Engine>,
 }
 
-impl Place {
-    /// Finds the domain and its context. Nothing is asked yet.
-    pub(super) async fn find(args: &PlaceArgs) -> anyhow::Result<Self> {
-        let domains = read_domains(&DomainsFile::new(&file::directory()?))?;
-        let (name, domain) = domains.find(args.domain.as_deref())?;
-        if let Some(namespace) = &args.namespace {
+/// All places that there are.
+pub(in crate::commands) struct Reach {
+    domains: Domains,
+    end: CancellationToken,
+}
+
+impl Reach {
+    /// Reads the domains.
+    pub(in crate::commands) fn read() -> anyhow::Result<Self> {
+        Ok(Self {
+            domains: read_domains(&DomainsFile::new(&file::directory()?))?,
+            end: interrupt::token(),
+        })
+    }
+
+    /// Finds a domain and its context. Nothing is asked yet.
+    pub(in crate::commands) async fn place(
+        &self,
+        domain: Option<&str>,
+        namespace: Option<&str>,
+    ) -> anyhow::Result<Place> {
+        let (name, domain) = self.domains.find(domain)?;
+        if let Some(namespace) = namespace {
             let checked = crate::deploy::domains::check_namespace(namespace);
             checked.map_err(|invalid| crate::cli::Usage(invalid.to_string()))?;
         }
-        let cluster = Cluster::of(kubeconfig::read()?, domain, args.namespace.as_deref()).await?;
-        Ok(Self {
+        let cluster = Cluster::of(kubeconfig::read()?, domain, namespace).await?;
+        Ok(Place {
             name: name.to_owned(),
             domain: domain.clone(),
             cluster,
-            end: interrupt::token(),
+            end: self.end.clone(),
             helm: OnceCell::new(),
             kubectl: OnceCell::new(),
         })
+    }
+}
+
+impl Place {
+    /// The one that arguments name.
+    pub(super) async fn find(args: &PlaceArgs) -> anyhow::Result<Self> {
+        let (domain, namespace) = (args.domain.as_deref(), args.namespace.as_deref());
+        Reach::read()?.place(domain, namespace).await
     }
 
     /// helm, looked for when it is first needed.
@@ -75,7 +100,7 @@ impl Place {
     }
 
     /// As it is named in a line: `domain lab, namespace work`.
-    pub(super) fn shown(&self) -> String {
+    pub(in crate::commands) fn shown(&self) -> String {
         format!("domain {}, namespace {}", self.name, self.cluster.namespace)
     }
 
