@@ -166,7 +166,7 @@ fn status_shows_the_figures_of_the_api() {
     let table = deployer.status(&["--server", url], now);
     let lines: Vec<&str> = table.assert_done().lines().collect();
     let expected = [
-        "MODULE     RELEASE  STATE  PODS            POWER     TODAY  WAITS FOR",
+        "MODULE     RELEASE  STATE  PODS            POWER     TODAY",
         "own/thing  thing    ready  1 of 1 ready  10.00 W  0.4000 g",
         "",
     ];
