@@ -177,6 +177,10 @@ pub(crate) fn command() -> clap::Command {
             .map(|flag| flag.clone().hide(true));
         command.mut_subcommand(name, |command| command.args(hidden))
     });
+    with_flags_of_modules(command, &all)
+}
+
+fn with_flags_of_modules(command: clap::Command, all: &clap::Command) -> clap::Command {
     OF_MODULES.iter().fold(command, |command, (kind, name)| {
         let shown = all.get_arguments().filter_map(for_modules);
         let with = |command: clap::Command| command.args(shown);
@@ -202,9 +206,10 @@ fn for_modules(flag: &clap::Arg) -> Option<clap::Arg> {
 
 /// The grammar for completion, which would offer what is only hidden: commands have the flags for all commands, or not.
 pub(crate) fn offered() -> clap::Command {
-    let flags: Vec<clap::Arg> = Cli::command().get_arguments().cloned().collect();
-    let own = Cli::command().mut_args(|flag| flag.global(false));
-    own.mut_subcommands(|command| {
+    let all = Cli::command();
+    let flags: Vec<clap::Arg> = all.get_arguments().cloned().collect();
+    let own = all.clone().mut_args(|flag| flag.global(false));
+    let own = own.mut_subcommands(|command| {
         let left_out = NOT_FOR.iter().find(|(name, _)| *name == command.get_name());
         let has = |flag: &clap::Arg| {
             command
@@ -217,7 +222,8 @@ pub(crate) fn offered() -> clap::Command {
         };
         let offered: Vec<clap::Arg> = flags.iter().filter(is_offered).cloned().collect();
         command.args(offered)
-    })
+    });
+    with_flags_of_modules(own, &all)
 }
 
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {

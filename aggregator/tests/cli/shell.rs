@@ -71,6 +71,10 @@ fn bash_completes_commands_flags_groups_and_modules() {
         &["table", "json"],
     );
     check(&["hxmlops", "report", "--ser"], &["--server"]);
+    check(
+        &["hxmlops", "component", "storage", "status", "--ser"],
+        &["--server"],
+    );
     assert_eq!(
         offered(script.path(), &["hxmlops", "component", "--ser"]),
         [""],
