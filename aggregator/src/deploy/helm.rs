@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use kube::api::DeleteParams;
@@ -46,9 +47,28 @@ pub struct Release {
 pub struct ReleaseInfo {
     /// `deployed`, `failed`, `pending-install`, …
     pub status: String,
-    /// Of the last revision (RFC 3339).
+    /// When the last revision was begun (RFC 3339).
     #[serde(default)]
     pub last_deployed: String,
+    /// When its end was begun (RFC 3339); empty where it was not.
+    #[serde(default)]
+    pub deleted: String,
+}
+
+impl ReleaseInfo {
+    /// A change of it has begun and not ended. helm then refuses every other one.
+    fn is_unfinished(&self) -> bool {
+        self.status == "uninstalling" || self.status.starts_with("pending-")
+    }
+
+    /// When that change was begun; `None` where helm does not say.
+    fn begun(&self) -> Option<Timestamp> {
+        let text = match self.status.as_str() {
+            "uninstalling" => &self.deleted,
+            _ => &self.last_deployed,
+        };
+        text.parse().ok()
+    }
 }
 
 /// What was put right before a release could be changed.
@@ -148,16 +168,20 @@ impl Helm<'_> {
     /// record of that change goes; the objects stay, and the next install or upgrade takes them over.
     ///
     /// # Errors
-    /// Where helm or the API server fails.
-    pub async fn repair(&self, release: &str) -> anyhow::Result<Repaired> {
+    /// Where the change was begun less than `limit` ago, so that somebody may still be at it; and where helm or the API
+    /// server fails.
+    pub async fn repair(&self, release: &str, limit: Duration) -> anyhow::Result<Repaired> {
         let Some(found) = self.status(release).await? else {
             return Ok(Repaired::Nothing);
         };
+        if let Some(why) = under_way(release, &found.info, Timestamp::now(), limit) {
+            anyhow::bail!(why);
+        }
         if found.info.status == "uninstalling" {
             self.uninstall(release, Duration::from_secs(60)).await?;
             return Ok(Repaired::BrokenOff);
         }
-        if !found.info.status.starts_with("pending-") {
+        if !found.info.is_unfinished() {
             return Ok(Repaired::Nothing);
         }
         let secrets: Api<Secret> =
@@ -182,10 +206,71 @@ impl Helm<'_> {
     }
 }
 
+/// Why a release is to be left alone: a change of it was begun less than `limit` ago. Each create ends its own helm when
+/// that time is over, so that nobody is at one that is older. A clock that is behind makes it younger, not older.
+fn under_way(release: &str, info: &ReleaseInfo, now: Timestamp, limit: Duration) -> Option<String> {
+    let begun = info.begun().filter(|_| info.is_unfinished())?;
+    let age = now.duration_since(begun);
+    if age >= SignedDuration::try_from(limit).unwrap_or(SignedDuration::MAX) {
+        return None;
+    }
+    let (since, seconds) = (begun.strftime("%Y-%m-%dT%H:%M:%SZ"), age.as_secs());
+    Some(format!(
+        "release {release} is being changed since {since} ({seconds} s, {}), maybe by somebody else: wait, or, where \
+         nobody is at it any more, take it up with a --timeout that is shorter than that",
+        info.status
+    ))
+}
+
 /// `None` where helm says that there is no such release.
 fn unless_absent(told: Result<String, EngineError>) -> Result<Option<String>, EngineError> {
     match told {
         Err(EngineError::Failed(_, why)) if why.contains("release: not found") => Ok(None),
         told => told.map(Some),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_that_was_begun_just_now_is_left_alone() {
+        let now: Timestamp = "2026-01-05T10:10:00Z".parse().unwrap();
+        let check = |status: &str, begun: &str, deleted: &str, expected: bool| {
+            let info = ReleaseInfo {
+                status: status.to_owned(),
+                last_deployed: begun.to_owned(),
+                deleted: deleted.to_owned(),
+            };
+            let found = under_way("r", &info, now, Duration::from_secs(600));
+            assert_eq!(found.is_some(), expected, "{info:?}: {found:?}");
+        };
+        let (old, young) = (
+            "2026-01-05T10:00:00Z",
+            "2026-01-05T11:00:00.123456789+01:00",
+        );
+        check("deployed", young, "", false);
+        check("failed", young, "", false);
+        check("pending-install", old, "", false);
+        check("pending-install", young, "", true);
+        check("pending-upgrade", "2026-01-05T10:00:01Z", "", true);
+        check("pending-rollback", "2026-01-05T10:20:00Z", "", true);
+        check("pending-install", "", "", false);
+        check("uninstalling", old, young, true);
+        check("uninstalling", young, old, false);
+    }
+
+    #[test]
+    fn it_is_said_since_when() {
+        let info = ReleaseInfo {
+            status: "pending-install".to_owned(),
+            last_deployed: "2026-01-05T10:00:00.5Z".to_owned(),
+            deleted: String::new(),
+        };
+        let now = "2026-01-05T10:00:12.6Z".parse().unwrap();
+        let said = under_way("r", &info, now, Duration::MAX).unwrap();
+        let start = "release r is being changed since 2026-01-05T10:00:00Z (12 s, pending-install), maybe by";
+        assert!(said.starts_with(start), "{said}");
     }
 }

@@ -14,8 +14,8 @@ pub enum Standing {
     Ready,
     /// It is on its way, or something keeps it.
     NotReady,
-    /// A change of it was broken off; create again takes it up.
-    BrokenOff,
+    /// A change of it goes on, or was broken off; create takes the latter up.
+    Unfinished,
     /// Its last change failed.
     Failed,
     /// Nothing of it is there.
@@ -27,7 +27,7 @@ impl fmt::Display for Standing {
         f.write_str(match self {
             Self::Ready => "ready",
             Self::NotReady => "not ready",
-            Self::BrokenOff => "broken off",
+            Self::Unfinished => "unfinished",
             Self::Failed => "failed",
             Self::Absent => "not deployed",
         })
@@ -65,7 +65,7 @@ pub fn standing(record: Option<&Record>, rollout: &Rollout) -> Standing {
     match status {
         None if rollout.workloads.is_empty() => Standing::Absent,
         Some(status) if status.starts_with("pending-") || status == "uninstalling" => {
-            Standing::BrokenOff
+            Standing::Unfinished
         }
         Some("failed") => Standing::Failed,
         _ if rollout.is_ready() => Standing::Ready,
@@ -106,7 +106,7 @@ mod tests {
         check(Some("deployed"), Some(0), Standing::NotReady);
         check(Some("deployed"), None, Standing::NotReady);
         check(Some("failed"), Some(1), Standing::Failed);
-        check(Some("pending-install"), Some(1), Standing::BrokenOff);
-        check(Some("uninstalling"), None, Standing::BrokenOff);
+        check(Some("pending-install"), Some(1), Standing::Unfinished);
+        check(Some("uninstalling"), None, Standing::Unfinished);
     }
 }

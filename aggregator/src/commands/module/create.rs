@@ -217,7 +217,7 @@ async fn upgrade(
     limit: Duration,
 ) -> anyhow::Result<()> {
     let helm = place.helm().await?;
-    if helm.repair(release).await? == Repaired::BrokenOff {
+    if helm.repair(release, limit).await? == Repaired::BrokenOff {
         tell(&format!(
             "a change of release {release} was broken off before; it is taken up again"
         ));
