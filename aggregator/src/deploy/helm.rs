@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::Api;
 use kube::api::DeleteParams;
 use serde::Deserialize;
@@ -91,12 +91,23 @@ impl Helm<'_> {
         files: &ChartFiles,
         limit: Duration,
     ) -> Result<(), EngineError> {
-        let call = self.upgrade_call(release, files);
-        let call = call.args(["--create-namespace", "--history-max", MAX_HISTORY]);
+        let mut call = self.upgrade_call(release, files);
+        call = call.args(["--history-max", MAX_HISTORY]);
+        if self.lacks_namespace().await {
+            call = call.arg("--create-namespace");
+        }
         self.engine
             .run(&call.within(limit), self.end)
             .await
             .map(drop)
+    }
+
+    /// Whether the namespace has to be made. helm would try to make it also where it is there, which who works in one
+    /// namespace may not; nor may he ask, and then it is taken for there.
+    async fn lacks_namespace(&self) -> bool {
+        let namespaces: Api<Namespace> = Api::all(self.cluster.client.clone());
+        let found = namespaces.get_metadata(&self.cluster.namespace).await;
+        found.is_err_and(|error| is_absent(&error))
     }
 
     /// The manifest that [`Helm::upgrade`] would make. Nothing is changed.

@@ -29,8 +29,7 @@ fn create_waits_until_it_is_ready_and_says_what_it_offers() {
     let created = deployer.run(&args);
     insta::assert_snapshot!("create", created.assert_done());
     assert_eq!(created.stderr, "thing: 1 of 1 ready\n");
-    let upgrade =
-        "upgrade --install thing --values --set env.A=c --create-namespace --history-max 10";
+    let upgrade = "upgrade --install thing --values --set env.A=c --history-max 10";
     let calls = deployer.helm_calls();
     assert!(
         calls[0].starts_with("status thing --output json --kube-context lab --namespace other"),
