@@ -39,7 +39,8 @@ pub enum Verdict {
 /// One part of a check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Part {
-    /// What was looked at: `helm`, `kubectl`, `api`, `nodes`, `namespace`, `rights`, `storage`.
+    /// What was looked at: `helm`, `kubectl`, `api`, `nodes`, `namespace`, `rights`,
+    /// `cluster-rights`, `storage`.
     pub name: &'static str,
     /// What came of it.
     pub verdict: Verdict,
@@ -133,13 +134,14 @@ async fn parts(kubeconfig: Kubeconfig, domain: &Domain) -> Vec<Part> {
             return vec![failed("api", why)];
         }
     };
-    let (nodes, namespace, rights, storage) = tokio::join!(
+    let (nodes, namespace, rights, cluster_rights, storage) = tokio::join!(
         nodes(&cluster),
         namespace(&cluster),
-        rights::check(&cluster),
+        rights::in_namespace(&cluster),
+        rights::in_cluster(&cluster),
         storage(&cluster)
     );
-    vec![api, nodes, namespace, rights, storage]
+    vec![api, nodes, namespace, rights, cluster_rights, storage]
 }
 
 async fn nodes(cluster: &Cluster) -> Part {

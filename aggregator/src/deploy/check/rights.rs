@@ -15,9 +15,14 @@ use crate::deploy::cluster::Cluster;
 const AT_ONCE: usize = 8;
 
 const OWNED: &[&str] = &["get", "create", "patch", "delete"];
+/// Of what status lists, too.
+const LISTED: &[&str] = &["get", "list", "create", "patch", "delete"];
 
-/// (API group, resource, verbs): what the modules' charts make, helm's own records (secrets), and what progress shows.
-const NEEDED: [(&str, &str, &[&str]); 14] = [
+/// (API group, resource, verbs).
+type Needed = (&'static str, &'static str, &'static [&'static str]);
+
+/// What the modules' charts make, helm's own records (secrets), and what progress shows.
+const NEEDED: [Needed; 15] = [
     (
         "",
         "secrets",
@@ -26,20 +31,23 @@ const NEEDED: [(&str, &str, &[&str]); 14] = [
     ("", "configmaps", OWNED),
     ("", "services", OWNED),
     ("", "serviceaccounts", OWNED),
-    (
-        "",
-        "persistentvolumeclaims",
-        &["get", "list", "create", "patch", "delete"],
-    ),
+    ("", "persistentvolumeclaims", LISTED),
     ("", "pods", &["get", "list", "watch"]),
     ("", "events", &["list"]),
-    ("apps", "deployments", OWNED),
-    ("apps", "statefulsets", OWNED),
-    ("apps", "daemonsets", OWNED),
+    ("apps", "deployments", LISTED),
+    ("apps", "statefulsets", LISTED),
+    ("apps", "daemonsets", LISTED),
     ("networking.k8s.io", "ingresses", OWNED),
     ("networking.k8s.io", "networkpolicies", OWNED),
+    ("policy", "poddisruptionbudgets", OWNED),
     ("rbac.authorization.k8s.io", "roles", OWNED),
     ("rbac.authorization.k8s.io", "rolebindings", OWNED),
+];
+
+/// What modules make for the whole cluster that ask about pods or nodes everywhere: the agent, Prometheus, meters.
+const NEEDED_IN_CLUSTER: [Needed; 2] = [
+    ("rbac.authorization.k8s.io", "clusterroles", OWNED),
+    ("rbac.authorization.k8s.io", "clusterrolebindings", OWNED),
 ];
 
 /// One right: a verb on a resource of an API group.
@@ -50,12 +58,28 @@ struct Right {
     verb: &'static str,
 }
 
-/// Asks for all of them.
-pub(super) async fn check(cluster: &Cluster) -> Part {
-    let namespace = Some(cluster.namespace.clone());
-    let answers: Result<Vec<(Right, bool)>, kube::Error> = stream::iter(needed())
+/// Asks for all of them in the domain's namespace.
+pub(super) async fn in_namespace(cluster: &Cluster) -> Part {
+    let namespace = &cluster.namespace;
+    all("rights", &NEEDED, cluster, Some(namespace), namespace).await
+}
+
+/// Asks for those that modules need which look at the whole cluster.
+pub(super) async fn in_cluster(cluster: &Cluster) -> Part {
+    let place = "the whole cluster (agent, prometheus, kepler and scaphandre need it)";
+    all("cluster-rights", &NEEDED_IN_CLUSTER, cluster, None, place).await
+}
+
+async fn all(
+    name: &'static str,
+    needed: &'static [Needed],
+    cluster: &Cluster,
+    namespace: Option<&String>,
+    place: &str,
+) -> Part {
+    let answers: Result<Vec<(Right, bool)>, kube::Error> = stream::iter(rights(needed))
         .map(|right| {
-            let (cluster, namespace) = (cluster.clone(), namespace.clone());
+            let (cluster, namespace) = (cluster.clone(), namespace.cloned());
             async move { Ok((right, may(&cluster, namespace, right).await?)) }
         })
         .buffered(AT_ONCE)
@@ -63,23 +87,21 @@ pub(super) async fn check(cluster: &Cluster) -> Part {
         .await;
     let answers = match answers {
         Ok(answers) => answers,
-        Err(error) => return unknown_if_forbidden("rights", &error),
+        Err(error) => return unknown_if_forbidden(name, &error),
     };
     let lacking = answers.iter().filter(|(_, may)| !may);
     let lacking: Vec<Right> = lacking.map(|(right, _)| *right).collect();
-    let (name, count) = (&cluster.namespace, answers.len());
+    let count = answers.len();
     if lacking.is_empty() {
-        return ok("rights", format!("all {count} that create needs in {name}"));
+        return ok(name, format!("all {count} that create needs in {place}"));
     }
-    failed(
-        "rights",
-        format!("you may not, in {name}: {}", listed(&lacking)),
-    )
+    let listed = listed(&lacking);
+    failed(name, format!("you may not, in {place}: {listed}"))
 }
 
-fn needed() -> Vec<Right> {
+fn rights(needed: &[Needed]) -> Vec<Right> {
     let mut all = Vec::new();
-    for (group, resource, verbs) in NEEDED {
+    for (group, resource, verbs) in needed {
         all.extend(verbs.iter().map(|verb| Right {
             group,
             resource,
