@@ -7,7 +7,7 @@ use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
 use k8s_openapi::api::core::v1::{Event, PersistentVolumeClaim, Pod, Secret};
 use kube::api::{DeleteParams, ListParams};
-use kube::{Api, Client, Resource, ResourceExt};
+use kube::{Api, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 
 use super::catalogue::Module;
@@ -68,21 +68,22 @@ impl Scope {
     }
 }
 
-/// What cannot be read, in one line.
-fn failed(what: &str, error: &kube::Error) -> anyhow::Error {
-    anyhow::anyhow!("cannot read {what}: {}", reason(error))
+/// What cannot be read, and from where, in one line.
+fn failed(cluster: &Cluster, what: &str, error: &kube::Error) -> anyhow::Error {
+    let (server, reason) = (&cluster.server, reason(error));
+    anyhow::anyhow!("cannot read {what} from {server}: {reason}")
 }
 
-async fn list<K>(client: &Client, namespace: &str, selector: &str) -> anyhow::Result<Vec<K>>
+async fn list<K>(cluster: &Cluster, namespace: &str, selector: &str) -> anyhow::Result<Vec<K>>
 where
     K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
         + Clone
         + DeserializeOwned
         + Debug,
 {
-    let api: Api<K> = Api::namespaced(client.clone(), namespace);
+    let api: Api<K> = Api::namespaced(cluster.client.clone(), namespace);
     let found = api.list(&ListParams::default().labels(selector)).await;
-    let found = found.map_err(|error| failed(&K::plural(&()), &error))?;
+    let found = found.map_err(|error| failed(cluster, &K::plural(&()), &error))?;
     Ok(found.items)
 }
 
@@ -93,12 +94,12 @@ where
 pub async fn rollout(cluster: &Cluster, scope: &Scope) -> anyhow::Result<Rollout> {
     let mut rollout = Rollout::default();
     for namespace in &scope.namespaces {
-        let (client, selector) = (&cluster.client, &scope.workloads);
+        let selector = &scope.workloads;
         let (deployments, stateful, daemons, pods) = tokio::try_join!(
-            list::<Deployment>(client, namespace, selector),
-            list::<StatefulSet>(client, namespace, selector),
-            list::<DaemonSet>(client, namespace, selector),
-            list::<Pod>(client, namespace, &scope.pods),
+            list::<Deployment>(cluster, namespace, selector),
+            list::<StatefulSet>(cluster, namespace, selector),
+            list::<DaemonSet>(cluster, namespace, selector),
+            list::<Pod>(cluster, namespace, &scope.pods),
         )?;
         let workloads = &mut rollout.workloads;
         workloads.extend(deployments.iter().map(of_deployment));
@@ -116,9 +117,7 @@ pub async fn rollout(cluster: &Cluster, scope: &Scope) -> anyhow::Result<Rollout
 pub async fn pods_left(cluster: &Cluster, scope: &Scope) -> anyhow::Result<usize> {
     let mut left = 0;
     for namespace in &scope.namespaces {
-        left += list::<Pod>(&cluster.client, namespace, &scope.pods)
-            .await?
-            .len();
+        left += list::<Pod>(cluster, namespace, &scope.pods).await?.len();
     }
     Ok(left)
 }
@@ -155,8 +154,8 @@ async fn pending_claims(
     namespace: &str,
     scope: &Scope,
 ) -> anyhow::Result<Vec<String>> {
-    let pods: Vec<Pod> = list(&cluster.client, namespace, &scope.pods).await?;
-    let all: Vec<PersistentVolumeClaim> = list(&cluster.client, namespace, "").await?;
+    let pods: Vec<Pod> = list(cluster, namespace, &scope.pods).await?;
+    let all: Vec<PersistentVolumeClaim> = list(cluster, namespace, "").await?;
     let mounted: BTreeSet<&str> = pods.iter().flat_map(claims).collect();
     let is_pending = |claim: &&PersistentVolumeClaim| {
         let phase = claim
@@ -185,7 +184,7 @@ async fn warnings(
     scope: &Scope,
     rollout: &Rollout,
 ) -> anyhow::Result<Vec<String>> {
-    let pods: Vec<Pod> = list(&cluster.client, namespace, &scope.pods).await?;
+    let pods: Vec<Pod> = list(cluster, namespace, &scope.pods).await?;
     let mut names: BTreeSet<String> = pods.iter().map(ResourceExt::name_any).collect();
     names.extend(pods.iter().flat_map(claims).map(str::to_owned));
     names.extend(
@@ -199,7 +198,7 @@ async fn warnings(
     let events = events
         .list(&params)
         .await
-        .map_err(|error| failed("events", &error))?;
+        .map_err(|error| failed(cluster, "events", &error))?;
     let mut last: BTreeMap<String, Event> = BTreeMap::new();
     for event in events {
         let object = &event.involved_object;
@@ -226,11 +225,11 @@ async fn warnings(
 /// # Errors
 /// As [`rollout`].
 pub async fn deployed(cluster: &Cluster) -> anyhow::Result<Vec<Deployed>> {
-    let (client, namespace) = (&cluster.client, &cluster.namespace);
+    let namespace = &cluster.namespace;
     let (deployments, stateful, daemons) = tokio::try_join!(
-        list::<Deployment>(client, namespace, MODULE_LABEL),
-        list::<StatefulSet>(client, namespace, MODULE_LABEL),
-        list::<DaemonSet>(client, namespace, MODULE_LABEL),
+        list::<Deployment>(cluster, namespace, MODULE_LABEL),
+        list::<StatefulSet>(cluster, namespace, MODULE_LABEL),
+        list::<DaemonSet>(cluster, namespace, MODULE_LABEL),
     )?;
     let labels = deployments.iter().map(ResourceExt::labels);
     let labels = labels.chain(stateful.iter().map(ResourceExt::labels));
@@ -257,7 +256,7 @@ pub async fn records(cluster: &Cluster) -> anyhow::Result<BTreeMap<String, Recor
     // Labels say enough; the records themselves hold whole charts.
     let params = ListParams::default().labels("owner=helm");
     let found = api.list_metadata(&params).await;
-    let found = found.map_err(|error| failed("helm's records (secrets)", &error))?;
+    let found = found.map_err(|error| failed(cluster, "helm's records (secrets)", &error))?;
     let mut records: BTreeMap<String, Record> = BTreeMap::new();
     for secret in found.items {
         let label = |name: &str| secret.labels().get(name).cloned();
@@ -286,7 +285,7 @@ pub async fn purge(
     module: &Module,
     release: &str,
 ) -> anyhow::Result<Vec<String>> {
-    let (client, namespace) = (&cluster.client, &cluster.namespace);
+    let namespace = &cluster.namespace;
     let instance = format!("{INSTANCE_LABEL}={release}");
     // Our own chart has no such label; all that is left of its release is what it keeps.
     let selector = match module.file.own {
@@ -294,11 +293,11 @@ pub async fn purge(
         None => format!("{instance},{KEPT_LABEL}"),
     };
     let mut purged = Vec::new();
-    for claim in list::<PersistentVolumeClaim>(client, namespace, &selector).await? {
+    for claim in list::<PersistentVolumeClaim>(cluster, namespace, &selector).await? {
         delete::<PersistentVolumeClaim>(cluster, &claim.name_any()).await?;
         purged.push(format!("volume claim {}", claim.name_any()));
     }
-    for secret in list::<Secret>(client, namespace, &selector).await? {
+    for secret in list::<Secret>(cluster, namespace, &selector).await? {
         delete::<Secret>(cluster, &secret.name_any()).await?;
         purged.push(format!("secret {}", secret.name_any()));
     }
