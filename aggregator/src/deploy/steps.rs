@@ -125,9 +125,10 @@ impl Kubectl<'_> {
     }
 }
 
+/// Whether kubectl fails since the cluster has no such namespace or kind.
 fn is_absent(why: &str) -> bool {
-    let signs = ["not found", "no matches for kind"];
-    signs.iter().any(|sign| why.contains(sign))
+    let is_namespace = why.contains("namespaces \"") && why.contains("\" not found");
+    is_namespace || why.contains("no matches for kind")
 }
 
 fn list(objects: &[Value]) -> String {
