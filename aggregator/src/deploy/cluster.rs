@@ -91,6 +91,16 @@ pub fn is_forbidden(error: &kube::Error) -> bool {
     has_code(error, 403)
 }
 
+/// Whether the same question may be answered later: nobody answered it, or the API server says that it is busy or broken.
+#[must_use]
+pub fn may_pass(error: &kube::Error) -> bool {
+    match error {
+        kube::Error::Api(status) => status.code == 429 || status.code >= 500,
+        kube::Error::HyperError(_) | kube::Error::Service(_) => true,
+        _ => false,
+    }
+}
+
 fn has_code(error: &kube::Error, code: u16) -> bool {
     matches!(error, kube::Error::Api(status) if status.code == code)
 }

@@ -11,7 +11,7 @@ use kube::{Api, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 
 use super::catalogue::Module;
-use super::cluster::{Cluster, is_absent, reason};
+use super::cluster::{Cluster, is_absent, may_pass, reason};
 use super::needs::Deployed;
 use super::rollout::{Rollout, claims, of_daemon_set, of_deployment, of_stateful_set, waiting};
 use super::state::Record;
@@ -69,9 +69,30 @@ impl Scope {
 }
 
 /// What cannot be read, and from where, in one line.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot read {what} from {server}: {why}")]
+struct Unread {
+    what: String,
+    server: String,
+    why: String,
+    may_pass: bool,
+}
+
 fn failed(cluster: &Cluster, what: &str, error: &kube::Error) -> anyhow::Error {
-    let (server, reason) = (&cluster.server, reason(error));
-    anyhow::anyhow!("cannot read {what} from {server}: {reason}")
+    let unread = Unread {
+        what: what.to_owned(),
+        server: cluster.server.clone(),
+        why: reason(error),
+        may_pass: may_pass(error),
+    };
+    unread.into()
+}
+
+/// Whether what could not be read may be read later by the same question: the server was away or busy, and refused nothing.
+#[must_use]
+pub fn is_outage(error: &anyhow::Error) -> bool {
+    let unread = error.downcast_ref::<Unread>();
+    unread.is_some_and(|unread| unread.may_pass)
 }
 
 async fn list<K>(cluster: &Cluster, namespace: &str, selector: &str) -> anyhow::Result<Vec<K>>

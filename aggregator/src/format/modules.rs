@@ -17,7 +17,7 @@ const INDENT: usize = 11;
 #[must_use]
 pub fn list(modules: &[&Module], width: Option<u16>) -> String {
     let columns = [
-        ("GROUP", Align::Left),
+        ("GROUP", Align::Whole),
         ("NAME", Align::Whole),
         ("VERSION", Align::Left),
         ("TITLE", Align::Left),

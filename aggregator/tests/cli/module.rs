@@ -54,13 +54,14 @@ steps:
 checked: {real: [], not: []}
 ";
 
-/// A helm that writes down how it is called, and the values that it gets. What it does is in files beside it.
+/// A helm that writes down how it is called, and the values that it gets, each line at once: several may run. What it does is in
+/// files beside it.
 const HELM: &str = r#"
 cd "$(dirname "$0")"
 [ "$1" = version ] && echo v3.17.2 && exit
 echo "$@" >> calls
 if [ "$1" = upgrade ]; then
-  for arg; do case "$arg" in */values.json) cat "$arg" >> values; echo >> values ;; esac; done
+  for arg; do case "$arg" in */values.json) printf '%s\n' "$(cat "$arg")" >> values ;; esac; done
 fi
 [ -f "$1.sh" ] && . "./$1.sh"
 case "$1" in

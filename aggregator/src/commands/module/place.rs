@@ -22,6 +22,8 @@ use crate::deploy::steps::Kubectl;
 
 /// Between two looks at the cluster.
 const PAUSE: Duration = Duration::from_secs(1);
+/// For so long the API server may be away while one waits: it is back much sooner where it is replaced.
+const OUTAGE: Duration = Duration::from_secs(60);
 
 /// A domain that one works on.
 pub(in crate::commands) struct Place {
@@ -113,9 +115,14 @@ impl Place {
     ) -> anyhow::Result<Rollout> {
         let mut live = Live::new();
         let late = Instant::now() + limit;
+        let mut outage = Outage::default();
         loop {
             let rollout = observe::rollout(&self.cluster, scope);
-            let rollout = interrupt::unless(&self.end, rollout).await??;
+            let rollout = interrupt::unless(&self.end, rollout).await?;
+            let Some(rollout) = outage.bridge(rollout, late)? else {
+                self.pause().await?;
+                continue;
+            };
             live.set(&format!("{what}: {}", rollout.line()));
             if rollout.is_ready() || Instant::now() >= late {
                 return Ok(rollout);
@@ -133,9 +140,14 @@ impl Place {
     ) -> anyhow::Result<bool> {
         let mut live = Live::new();
         let late = Instant::now() + limit;
+        let mut outage = Outage::default();
         loop {
             let left = observe::pods_left(&self.cluster, scope);
-            let left = interrupt::unless(&self.end, left).await??;
+            let left = interrupt::unless(&self.end, left).await?;
+            let Some(left) = outage.bridge(left, late)? else {
+                self.pause().await?;
+                continue;
+            };
             live.set(&format!("{what}: {left} pods left"));
             if left == 0 || Instant::now() >= late {
                 return Ok(left == 0);
@@ -153,5 +165,26 @@ impl Place {
 
     async fn pause(&self) -> anyhow::Result<()> {
         Ok(interrupt::unless(&self.end, tokio::time::sleep(PAUSE)).await?)
+    }
+}
+
+/// Since when the API server has not answered.
+#[derive(Default)]
+struct Outage(Option<Instant>);
+
+impl Outage {
+    /// What was read; none while it does not answer and that may pass.
+    fn bridge<T>(&mut self, read: anyhow::Result<T>, late: Instant) -> anyhow::Result<Option<T>> {
+        let error = match read {
+            Ok(read) => {
+                self.0 = None;
+                return Ok(Some(read));
+            }
+            Err(error) => error,
+        };
+        let now = Instant::now();
+        let since = *self.0.get_or_insert(now);
+        let goes_on = observe::is_outage(&error) && now < late && now < since + OUTAGE;
+        if goes_on { Ok(None) } else { Err(error) }
     }
 }

@@ -13,6 +13,8 @@ use serde_json::{Value, json};
 struct Content {
     /// Objects of every namespace, by resource.
     lists: BTreeMap<String, Vec<Value>>,
+    /// Resources whose next questions fail: with this status, so often.
+    failures: BTreeMap<String, (StatusCode, u32)>,
     asked: Vec<String>,
 }
 
@@ -49,6 +51,14 @@ impl Api {
         content.lists.insert(resource.to_owned(), objects);
     }
 
+    /// Answers the next questions for a resource with a status, so often.
+    pub(super) fn fail(&self, resource: &str, status: StatusCode, times: u32) {
+        let mut content = self.content.lock().unwrap();
+        content
+            .failures
+            .insert(resource.to_owned(), (status, times));
+    }
+
     /// `METHOD PATH` of all requests.
     pub(super) fn asked(&self) -> Vec<String> {
         self.content.lock().unwrap().asked.clone()
@@ -67,6 +77,16 @@ async fn answer(
         return (StatusCode::OK, Json(done));
     }
     let resource = path.rsplit('/').next().unwrap_or_default();
+    if let Some((status, times)) = content.failures.get_mut(resource)
+        && *times > 0
+    {
+        *times -= 1;
+        let failure = json!({
+            "kind": "Status", "apiVersion": "v1", "status": "Failure",
+            "code": status.as_u16(), "message": "not now", "reason": "",
+        });
+        return (*status, Json(failure));
+    }
     let mut items = content.lists.get(resource).cloned().unwrap_or_default();
     let accept = request
         .headers()

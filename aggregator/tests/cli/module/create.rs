@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
 
+use axum::http::StatusCode;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
@@ -94,6 +95,23 @@ fn a_create_that_takes_too_long_says_why() {
     let late = deployer.run(&["component", "own", "create", "thing", "--timeout", "1s"]);
     assert_eq!((late.code, &*late.stdout), (Some(1), ""), "{late:?}");
     insta::assert_snapshot!("create_too_late", late.stderr);
+}
+
+#[test]
+fn waiting_bridges_an_outage_of_the_api_server_and_no_refusal() {
+    let deployer = Deployer::new();
+    deployer
+        .api
+        .put("deployments", vec![deployment("thing", 1)]);
+    let create = ["component", "own", "create", "thing"];
+    deployer
+        .api
+        .fail("pods", StatusCode::SERVICE_UNAVAILABLE, 1);
+    deployer.run(&create).assert_done();
+    deployer.api.fail("pods", StatusCode::FORBIDDEN, 1);
+    let refused = deployer.run(&create);
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    assert!(refused.stderr.contains("cannot read pods"), "{refused:?}");
 }
 
 #[test]
