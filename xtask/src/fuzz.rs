@@ -15,10 +15,32 @@ use crate::workspace;
 
 use self::run::Target;
 
-/// How long each target runs in `cargo xtask test`.
-pub(crate) const SHORT: Duration = Duration::from_secs(20);
-/// How long with `--long`.
-pub(crate) const LONG: Duration = Duration::from_secs(600);
+/// How thoroughly it is fuzzed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Effort {
+    /// In `cargo xtask test`.
+    Short,
+    /// With `--long`.
+    Long,
+}
+
+impl Effort {
+    /// How long each target runs.
+    const fn each(self) -> Duration {
+        match self {
+            Self::Short => Duration::from_secs(20),
+            Self::Long => Duration::from_secs(600),
+        }
+    }
+
+    /// What looks over the shoulder of unsafe code. Building everything with one takes much longer than the short runs do.
+    const fn sanitizer(self) -> &'static str {
+        match self {
+            Self::Short => "none",
+            Self::Long => "address",
+        }
+    }
+}
 
 const CARGO_FUZZ: &str = "cargo-fuzz";
 const VERSION: &str = "0.13.2";
@@ -38,23 +60,23 @@ pub(crate) fn prerequisites() -> Result<()> {
     })
 }
 
-/// Builds all targets and runs each for so long; a line for each.
+/// Builds all targets and runs each; a line for each.
 ///
 /// # Errors
 /// Where they do not build. A target that fails is no error here.
-pub(crate) fn run(each: Duration) -> Result<Outcome> {
+pub(crate) fn run(effort: Effort) -> Result<Outcome> {
     let toolchain = toolchain::find();
     println!("building the fuzz targets with {toolchain}");
     run_program(
         toolchain
             .cargo_fuzz("build")
-            .arg("--target-dir")
+            .args(["--sanitizer", effort.sanitizer(), "--target-dir"])
             .arg(directory()),
     )?;
     let programs = directory().join(toolchain.host()?).join("release");
     let names = output(&mut toolchain.cargo_fuzz("list"))?;
     let targets = names.lines().map(|name| Target::new(name, &programs));
-    run::all(targets.collect(), each)
+    run::all(targets.collect(), effort.each())
 }
 
 fn directory() -> std::path::PathBuf {

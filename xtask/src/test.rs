@@ -147,7 +147,7 @@ fn check_and_test(args: &Args) -> Result<Outcome> {
     // One of the long rounds fuzzes for longer.
     if !args.long && !without.contains(&Part::Fuzz) {
         println!("== fuzz");
-        let fuzzed = fuzz::run(fuzz::SHORT).context("step 'fuzz' of cargo xtask test");
+        let fuzzed = fuzz::run(fuzz::Effort::Short).context("step 'fuzz' of cargo xtask test");
         result += fuzzed.context("or leave it out with `--without fuzz`")?;
     }
     Ok(result)

@@ -129,7 +129,7 @@ pub(crate) fn run(only: &[Round], without: &[Part]) -> Result<Outcome> {
     }
     if is_wanted(Round::Fuzz) {
         fuzz::prerequisites()?;
-        outcome += fuzz::run(fuzz::LONG)?;
+        outcome += fuzz::run(fuzz::Effort::Long)?;
     }
     Ok(outcome)
 }
