@@ -76,11 +76,14 @@ pub fn of_deployment(object: &Deployment) -> Workload {
     let status = object.status.clone().unwrap_or_default();
     let wanted = object.spec.as_ref().and_then(|spec| spec.replicas);
     let updated = status.updated_replicas.unwrap_or(0);
+    // Those of the state before, which may be available while none of the newest is.
+    let old = (status.replicas.unwrap_or(0) - updated).max(0);
+    let available = status.available_replicas.unwrap_or(0) - old;
     Workload {
         kind: "Deployment",
         name: object.metadata.name.clone().unwrap_or_default(),
         wanted: wanted.unwrap_or(1),
-        ready: status.available_replicas.unwrap_or(0).min(updated),
+        ready: available.clamp(0, updated),
         is_seen: status.observed_generation >= object.metadata.generation,
     }
 }
@@ -221,6 +224,9 @@ mod tests {
             false,
         );
         check(2, json!({}), false);
+        // An old pod is there, and a new one that is not well.
+        let half = json!({ "observedGeneration": 2, "replicas": 3, "updatedReplicas": 2, "availableReplicas": 2 });
+        check(2, half, false);
         assert!(!Rollout::default().is_ready());
     }
 
