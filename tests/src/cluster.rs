@@ -3,7 +3,9 @@
 
 mod access;
 mod control_plane;
+mod hold;
 mod kubelet;
+mod node;
 pub(crate) mod programs;
 mod proxy;
 mod requests;
@@ -20,7 +22,9 @@ use tempfile::TempDir;
 
 pub use self::access::Access;
 use self::control_plane::ControlPlane;
+pub use self::hold::Hold;
 pub use self::kubelet::{Driver, Kubelet, KubeletServer, Moment, Pod};
+pub use self::node::{CLASS, NO_REGISTRY, Node};
 pub use self::programs::tool;
 pub use self::proxy::Proxy;
 pub use self::requests::{Request, Requests};
@@ -189,6 +193,15 @@ impl Cluster {
         self.run("kubectl-1.32", &args, Some(&object.to_string()))
     }
 
+    /// Has the API server say what it would do with an object, or a list of them, each on a line.
+    ///
+    /// # Errors
+    /// As [`Cluster::kubectl`].
+    pub fn dry_run(&self, object: &Value) -> anyhow::Result<String> {
+        let args = ["apply", "--dry-run=server", "--filename", "-"];
+        self.run("kubectl-1.32", &args, Some(&object.to_string()))
+    }
+
     /// Runs helm as who may do everything; returns what it printed.
     ///
     /// # Errors
@@ -224,6 +237,14 @@ impl Cluster {
     /// Where etcd does not answer.
     pub fn compact(&self) -> anyhow::Result<()> {
         self.plane.compact()
+    }
+
+    /// From now on, whoever makes an object of a resource such as `statefulsets` of `apps` is held in the midst of it.
+    ///
+    /// # Errors
+    /// Where that cannot be set up.
+    pub fn hold(&self, group: &str, resource: &str) -> anyhow::Result<Hold> {
+        Hold::new(&self.admin, group, resource)
     }
 
     /// A proxy in front of the API server.

@@ -67,17 +67,7 @@ impl Kubelet {
             node: node.to_owned(),
             access,
         };
-        let labels = json!({ "kubernetes.io/hostname": node, "kubernetes.io/os": "linux" });
-        let object = json!({ "metadata": { "name": node, "labels": labels } });
-        kubelet.access.post("/api/v1/nodes", &object)?;
-        let path = format!("/api/v1/nodes/{node}/status");
-        let status = json!({ "status": status::of_node(node) });
-        kubelet.access.patch(&path, &status)?;
-        // It came with the node, until the node is ready.
-        let ready = json!({ "spec": { "taints": null } });
-        kubelet
-            .access
-            .patch(&format!("/api/v1/nodes/{node}"), &ready)?;
+        register(&kubelet.access, node)?;
         Ok(kubelet)
     }
 
@@ -288,6 +278,19 @@ impl Kubelet {
     }
 }
 
+/// Makes a node that is ready, in the API.
+pub(super) fn register(access: &Access, node: &str) -> anyhow::Result<()> {
+    let labels = json!({ "kubernetes.io/hostname": node, "kubernetes.io/os": "linux" });
+    let object = json!({ "metadata": { "name": node, "labels": labels } });
+    access.post("/api/v1/nodes", &object)?;
+    let path = format!("/api/v1/nodes/{node}");
+    let status = json!({ "status": status::of_node(node) });
+    access.patch(&format!("{path}/status"), &status)?;
+    // It came with the node, until the node is ready.
+    let ready = json!({ "spec": { "taints": null } });
+    access.patch(&path, &ready).map(drop)
+}
+
 /// Nodes of a test that was killed.
 fn remove_left_behind() -> anyhow::Result<()> {
     for root in Trees::find()?.all() {
@@ -312,6 +315,6 @@ fn with_image(container: &Value) -> Value {
     container
 }
 
-fn now() -> String {
+pub(super) fn now() -> String {
     Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }

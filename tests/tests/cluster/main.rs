@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod dashboards;
+mod deploy;
 mod environment;
 mod install;
 mod kubelet;
