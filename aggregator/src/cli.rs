@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use tokio::runtime::Runtime;
@@ -15,7 +14,6 @@ use crate::commands::{
     ledger, man, module, output, plan, report, runs, serve, token,
 };
 use crate::deploy::catalogue::module::Kind;
-use crate::format::escape;
 
 /// The energy and carbon ledger of machine-learning workflows.
 #[derive(Debug, Parser)]
@@ -177,7 +175,31 @@ pub(crate) fn command() -> clap::Command {
             .map(|flag| flag.clone().hide(true));
         command.mut_subcommand(name, |command| command.args(hidden))
     });
-    with_flags_of_modules(command, &all)
+    with_groups(with_flags_of_modules(command, &all))
+}
+
+/// Says in the usage of each command of modules where the group goes, which the grammar alone would leave out.
+fn with_groups(command: clap::Command) -> clap::Command {
+    let kinds = [Kind::Component, Kind::Link, Kind::Stage];
+    kinds.into_iter().fold(command, |command, kind| {
+        let kind = kind.to_string();
+        command.mut_subcommand(&kind, |of_kind| {
+            of_kind.mut_subcommands(|command| {
+                let name = command.get_name().to_owned();
+                let group = match &*name {
+                    // It may stand beside the name, and its usage says so.
+                    "list-values" => return command,
+                    "list" | "status" => "[GROUP]",
+                    _ => "<GROUP>",
+                };
+                let usage = command.clone().render_usage().to_string();
+                let rest = usage
+                    .trim_start_matches("Usage: ")
+                    .trim_start_matches(&*name);
+                command.override_usage(format!("hxmlops {kind} {group} {name}{rest}"))
+            })
+        })
+    })
 }
 
 fn with_flags_of_modules(command: clap::Command, all: &clap::Command) -> clap::Command {
@@ -274,17 +296,18 @@ fn drive<T>(runtime: Runtime, command: impl Future<Output = T>) -> T {
 #[error("{0}")]
 pub struct Usage(pub String);
 
+/// Exit code of a mistake in the arguments, as the grammar's own has it.
+const USAGE: u8 = 2;
+
 fn fail(error: &anyhow::Error) -> ExitCode {
     if error.is::<output::ClosedPipe>() {
         return ExitCode::SUCCESS;
     }
-    if let Some(Usage(message)) = error.downcast_ref() {
-        Cli::command()
-            .error(ErrorKind::ValueValidation, escape::terminal(message))
-            .exit();
-    }
     // One line: the message, then its causes.
     output::tell(&format!("error: {error:#}"));
+    if error.is::<Usage>() {
+        return ExitCode::from(USAGE);
+    }
     ExitCode::FAILURE
 }
 

@@ -4,6 +4,7 @@ use std::io::{BufRead, IsTerminal as _, Write, stderr, stdin};
 
 use anyhow::Context as _;
 
+use super::output::shown;
 use crate::format::escape;
 
 /// Whether somebody can be asked: both what is read and what is shown is a terminal.
@@ -99,7 +100,7 @@ impl<R: BufRead, W: Write> Asker<R, W> {
     }
 
     fn say(&mut self, line: &str) -> anyhow::Result<()> {
-        Ok(writeln!(self.output, "{}", escape::terminal(line))?)
+        Ok(writeln!(self.output, "{}", shown(line))?)
     }
 }
 

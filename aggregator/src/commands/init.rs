@@ -25,7 +25,7 @@ pub struct InitArgs {
 
 #[derive(Subcommand, Debug)]
 enum InitCommand {
-    /// Add a domain, in place of one of the same name; asks at a terminal for what is not given
+    /// Add a domain, or change what is given of one of the same name; asks at a terminal for what is not given
     #[command(alias = "new_config")]
     NewConfig(NewArgs),
     /// Say which domain is meant where none is named
@@ -45,6 +45,9 @@ enum InitCommand {
 }
 
 #[derive(Args, Clone, Debug, Default)]
+#[command(
+    after_help = "A domain that is there keeps what is not given; an empty text takes a setting away."
+)]
 struct NewArgs {
     /// Its name
     #[arg(long, value_name = "NAME")]
@@ -117,9 +120,14 @@ pub(super) fn read_domains(file: &DomainsFile) -> anyhow::Result<Domains> {
 }
 
 fn new_config(args: &NewArgs, file: &DomainsFile, domains: &mut Domains) -> anyhow::Result<()> {
-    let is_said = args.domain.is_some() && args.context.is_some();
+    let known = args
+        .domain
+        .as_ref()
+        .and_then(|name| domains.domains.get(name));
+    let is_said = args.domain.is_some() && (args.context.is_some() || known.is_some());
     if !is_said && !ask::is_possible() {
-        let usage = "--domain NAME and --context NAME are needed where nobody can be asked";
+        let usage =
+            "--domain NAME, and --context NAME for a new one, are needed where nobody can be asked";
         return Err(Usage(usage.to_owned()).into());
     }
     let contexts = kubeconfig::contexts(&kubeconfig::read()?);
@@ -128,29 +136,9 @@ fn new_config(args: &NewArgs, file: &DomainsFile, domains: &mut Domains) -> anyh
     } else {
         asked(args, &contexts, domains, &mut Asker::terminal())?
     };
-    let (name, context) = (
-        new.domain.unwrap_or_default(),
-        new.context.unwrap_or_default(),
-    );
-    kubeconfig::context(&contexts, &context)?;
-    let domain = Domain {
-        context,
-        namespace: new.namespace,
-        site: new.site,
-        role: new.role.unwrap_or_default(),
-        cluster: new.cluster,
-        aggregator: new.aggregator,
-        aggregator_token_file: new
-            .aggregator_token_file
-            .as_deref()
-            .map(absolute)
-            .transpose()?,
-        aggregator_ca_file: new
-            .aggregator_ca_file
-            .as_deref()
-            .map(absolute)
-            .transpose()?,
-    };
+    let name = new.domain.clone().unwrap_or_default();
+    let domain = changed(domains.domains.get(&name), &new)?;
+    kubeconfig::context(&contexts, &domain.context)?;
     let before = domains.set(&name, domain, new.default);
     let before = before.map_err(|invalid| Usage(invalid.to_string()))?;
     file.write(domains)?;
@@ -164,9 +152,50 @@ fn new_config(args: &NewArgs, file: &DomainsFile, domains: &mut Domains) -> anyh
     Ok(())
 }
 
-/// A file as it is found from anywhere.
-fn absolute(file: &Path) -> anyhow::Result<PathBuf> {
-    std::path::absolute(file).with_context(|| format!("the file {}", file.display()))
+/// A domain with what is given; it keeps the rest of what it was.
+fn changed(before: Option<&Domain>, new: &NewArgs) -> anyhow::Result<Domain> {
+    let mut domain = before.cloned().unwrap_or_else(|| Domain::of_context(""));
+    if let Some(context) = &new.context {
+        domain.context.clone_from(context);
+    }
+    if let Some(role) = new.role {
+        domain.role = role;
+    }
+    for (is, given) in [
+        (&mut domain.namespace, &new.namespace),
+        (&mut domain.site, &new.site),
+        (&mut domain.cluster, &new.cluster),
+        (&mut domain.aggregator, &new.aggregator),
+    ] {
+        if let Some(given) = given {
+            *is = Some(given.clone()).filter(|text| !text.is_empty());
+        }
+    }
+    for (is, given) in [
+        (
+            &mut domain.aggregator_token_file,
+            &new.aggregator_token_file,
+        ),
+        (&mut domain.aggregator_ca_file, &new.aggregator_ca_file),
+    ] {
+        if let Some(given) = given {
+            *is = absolute(given)?;
+        }
+        if domain.aggregator.is_none() && given.is_none() {
+            *is = None;
+        }
+    }
+    Ok(domain)
+}
+
+/// A file as it is found from anywhere; none of an empty name.
+fn absolute(file: &Path) -> anyhow::Result<Option<PathBuf>> {
+    if file.as_os_str().is_empty() {
+        return Ok(None);
+    }
+    let absolute = std::path::absolute(file);
+    let absolute = absolute.with_context(|| format!("the file {}", file.display()))?;
+    Ok(Some(absolute))
 }
 
 /// The arguments, with answers for those that were not given.
@@ -198,21 +227,28 @@ fn asked<R: BufRead, W: Write>(
         };
         new.domain = Some(asker.text("Name of the domain", Some(&context.name), check)?);
     }
+    let before = new
+        .domain
+        .as_ref()
+        .and_then(|name| domains.domains.get(name));
     if new.namespace.is_none() {
-        let default = context.namespace.as_deref().unwrap_or("default");
+        let own = before.and_then(|before| before.namespace.as_deref());
+        let default = own.or(context.namespace.as_deref()).unwrap_or("default");
         let check = |name: &str| check_namespace(name).map_err(|invalid| invalid.to_string());
         new.namespace = Some(asker.text("Namespace", Some(default), check)?);
     }
     if new.site.is_none() {
-        let site = asker.text("Site, as the ledger names it (empty: none)", None, |_| {
-            Ok(())
-        })?;
+        let own = before.and_then(|before| before.site.as_deref());
+        let question = "Site, as the ledger names it (empty: none)";
+        let site = asker.text(question, own, |_| Ok(()))?;
         new.site = Some(site).filter(|site| !site.is_empty());
     }
     if new.role.is_none() {
         let roles = [Role::Vendor, Role::Staging, Role::Production];
         let names = roles.map(|role| role.to_string());
-        new.role = Some(roles[asker.choice("Role", &names, 1)?]);
+        let own = before.map_or(Role::default(), |before| before.role);
+        let default = roles.iter().position(|role| *role == own);
+        new.role = Some(roles[asker.choice("Role", &names, default.unwrap_or(1))?]);
     }
     if new.aggregator.is_none() {
         let check = |url: &str| match url {
@@ -220,18 +256,22 @@ fn asked<R: BufRead, W: Write>(
             url => check_aggregator(url).map_err(|invalid| invalid.to_string()),
         };
         let question = "URL of the aggregator that has its energy (empty: none)";
-        let url = asker.text(question, None, check)?;
+        let own = before.and_then(|before| before.aggregator.as_deref());
+        let url = asker.text(question, own, check)?;
         new.aggregator = Some(url).filter(|url| !url.is_empty());
         if new.aggregator.is_some() && new.aggregator_token_file.is_none() {
             let question = "File with the token that it asks for (empty: none)";
-            let file = asker.text(question, None, |_| Ok(()))?;
+            let own = before.and_then(|before| before.aggregator_token_file.as_deref());
+            let own = own.and_then(Path::to_str);
+            let file = asker.text(question, own, |_| Ok(()))?;
             new.aggregator_token_file = Some(file)
                 .filter(|file| !file.is_empty())
                 .map(PathBuf::from);
         }
     }
     let is_first = domains.domains.is_empty();
-    if !new.default && !is_first {
+    let is_default = domains.default_domain == new.domain;
+    if !new.default && !is_first && !is_default {
         new.default = asker.yes("Make it the default domain?", false)?;
     }
     Ok(new)
@@ -282,6 +322,41 @@ mod tests {
             shown.contains("1) a\n") && shown.contains("Context [2]: "),
             "{shown}"
         );
+    }
+
+    #[test]
+    fn a_domain_keeps_what_is_not_given() {
+        let domains = "default-domain: x\ndomains: {x: {context: a, namespace: n, site: s, role: production}}";
+        let domains = Domains::parse(domains).unwrap();
+        let before = domains.domains.get("x");
+        let check = |new: &NewArgs, expected: &str| {
+            let domain = changed(before, new).unwrap();
+            let found =
+                [domain.namespace, domain.site, domain.aggregator].map(Option::unwrap_or_default);
+            assert_eq!(format!("{} {}", found.join(" "), domain.role), expected);
+        };
+        let given = |text: &str| Some(text.to_owned());
+        check(&NewArgs::default(), "n s  production");
+        let args = NewArgs {
+            aggregator: given("http://l"),
+            ..NewArgs::default()
+        };
+        check(&args, "n s http://l production");
+        let args = NewArgs {
+            site: given(""),
+            role: Some(Role::Vendor),
+            ..NewArgs::default()
+        };
+        check(&args, "n   vendor");
+
+        // Asked, its own settings are what an empty answer means; nobody is asked whether the default is to be the default.
+        let args = NewArgs {
+            domain: given("x"),
+            ..NewArgs::default()
+        };
+        let new = asked(&args, &contexts(), &domains, &mut asker("a\n\n\n\n\n")).unwrap();
+        assert_eq!((new.namespace, new.site), (given("n"), given("s")));
+        assert_eq!(new.role, Some(Role::Production));
     }
 
     #[test]

@@ -12,12 +12,14 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
+use serde_json::Value;
 
 use super::when;
 use crate::cli::{LedgerArgs, Usage};
 use crate::deploy::catalogue::module::Kind;
 use crate::deploy::catalogue::{Catalogue, Module};
 use crate::deploy::files::UserValues;
+use crate::deploy::set;
 
 /// Arguments of `hxmlops component`, `link` and `stage`.
 #[derive(Args, Debug)]
@@ -115,6 +117,8 @@ impl ValueArgs {
             if !setting.contains('=') {
                 return Err(Usage(format!("--set '{setting}' is no PATH=VALUE")).into());
             }
+            let laid = set::lay(&mut Value::Null, setting);
+            laid.map_err(|why| Usage(format!("--set '{setting}': {why}")))?;
         }
         let values = UserValues {
             files: self.file.clone(),

@@ -1,12 +1,13 @@
 //! Writing to the terminal: standard output that may be closed, and progress on standard error.
 
 use std::io::{ErrorKind, IsTerminal, Write, stderr, stdout};
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::format::escape;
+use crate::format::{self, escape};
 
 /// Whoever read the output has stopped reading (`| head`). That is no failure.
 #[derive(Debug, thiserror::Error)]
@@ -31,17 +32,30 @@ pub fn print(text: &str) -> anyhow::Result<()> {
 /// Says something on standard error: a line, with what could harm a terminal made visible. Where nobody can
 /// read it, it goes unsaid.
 pub fn tell(line: &str) {
-    let _ = writeln!(stderr(), "{}", escape::terminal(line));
+    let _ = writeln!(stderr(), "{}", shown(line));
+}
+
+/// A line as standard error shows it: at a terminal it is broken between words.
+#[must_use]
+pub fn shown(line: &str) -> String {
+    let line = escape::terminal(line);
+    match columns(&stderr()) {
+        Some(columns) => format::wrapped(&line, columns.into()),
+        None => line,
+    }
 }
 
 /// Columns of the terminal; `None` where the output is not one.
 #[must_use]
 pub fn width() -> Option<u16> {
-    let stdout = stdout();
-    if !stdout.is_terminal() {
+    columns(&stdout())
+}
+
+fn columns(output: &(impl IsTerminal + AsFd)) -> Option<u16> {
+    if !output.is_terminal() {
         return None;
     }
-    let size = rustix::termios::tcgetwinsize(&stdout).ok()?;
+    let size = rustix::termios::tcgetwinsize(output).ok()?;
     // Narrower than this no table can be read, and some terminals say 0.
     (size.ws_col >= 40).then_some(size.ws_col)
 }

@@ -137,6 +137,9 @@ pub enum DomainError {
     /// Text that is no URL of a server.
     #[error("the aggregator '{0}' is not a URL that begins with http:// or https://")]
     Aggregator(String),
+    /// A URL that would be kept and shown with its password.
+    #[error("the aggregator's URL has a name or a password in it: say --aggregator-token-file")]
+    Password,
     /// A file for an aggregator that there is not.
     #[error("the {0} of domain '{1}' is for an aggregator, and there is none")]
     NoAggregator(&'static str, String),
@@ -259,11 +262,15 @@ fn validate(name: &str, domain: &Domain) -> Result<(), DomainError> {
 /// # Errors
 /// Where it is not.
 pub fn check_aggregator(url: &str) -> Result<(), DomainError> {
-    let is_server = |url: Url| matches!(url.scheme(), "http" | "https") && url.host_str().is_some();
-    Url::parse(url)
-        .is_ok_and(is_server)
-        .then_some(())
-        .ok_or_else(|| DomainError::Aggregator(url.to_owned()))
+    let is_server =
+        |url: &Url| matches!(url.scheme(), "http" | "https") && url.host_str().is_some();
+    match Url::parse(url) {
+        Ok(url) if !url.username().is_empty() || url.password().is_some() => {
+            Err(DomainError::Password)
+        }
+        Ok(url) if is_server(&url) => Ok(()),
+        _ => Err(DomainError::Aggregator(url.to_owned())),
+    }
 }
 
 /// Whether a namespace may have this name (RFC 1123 label, as Kubernetes asks for).

@@ -124,7 +124,7 @@ fn offer(offer: &Offer) -> String {
 }
 
 /// Words in lines of a width, all but the first indented.
-fn wrapped(text: &str, width: usize, indent: usize) -> String {
+pub(super) fn wrapped(text: &str, width: usize, indent: usize) -> String {
     let mut wrapped = String::new();
     let mut column = indent;
     for word in text.split_whitespace() {

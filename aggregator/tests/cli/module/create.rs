@@ -229,6 +229,7 @@ fn what_cannot_be_meant_is_usage() {
             .assert_usage(expected);
     };
     check(&["--set", "a"], "--set 'a' is no PATH=VALUE");
+    check(&["--set", "a[0=1"], "--set 'a[0=1': ");
     check(&["--use", "a"], "--use 'a' is no NEED=RELEASE");
     check(&["--name", "A_b"], "a release has small letters");
     check(&["--timeout", "soon"], "--timeout 'soon'");
