@@ -191,6 +191,14 @@ pub fn in_file(error: &NeedError) -> String {
         } => format!(
             "{module} needs {capability} ({need}), which nothing in the file or the namespace offers: add one of {offered_by}, or say --with-dependencies"
         ),
+        NeedError::Gone {
+            module,
+            need,
+            host,
+            releases,
+        } => format!(
+            "{module} uses {host} ({need}), which is not there any more: add that to the file, or say which release takes its place with use: {{{need}: RELEASE}} ({releases})"
+        ),
         NeedError::NotOffered(need, release, capability) => {
             format!(
                 "use: {{{need}: {release}}}: there is no release '{release}' in the namespace that offers {capability}"

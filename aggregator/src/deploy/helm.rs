@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::Api;
 use kube::api::DeleteParams;
 use serde::Deserialize;
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::cluster::{Cluster, is_absent, reason};
@@ -163,6 +164,19 @@ impl Helm<'_> {
     pub async fn manifest(&self, release: &str) -> Result<Option<String>, EngineError> {
         let call = self.call(["get", "manifest", release]);
         unless_absent(self.engine.run(&call, self.end).await)
+    }
+
+    /// The values that a release was last given; `None` where there is none.
+    ///
+    /// # Errors
+    /// Where helm fails.
+    pub async fn values(&self, release: &str) -> anyhow::Result<Option<Value>> {
+        let call = self.call(["get", "values", release, "--output", "json"]);
+        let Some(told) = unless_absent(self.engine.run(&call, self.end).await)? else {
+            return Ok(None);
+        };
+        let values = serde_json::from_str(&told).context("helm get values tells no values")?;
+        Ok(Some(values))
     }
 
     /// Removes a release; false where there was none.

@@ -1,9 +1,14 @@
 //! What a module needs and who gives it: found among what is deployed, or planned to be deployed before, and wired.
 //!
+//! What a release uses already, it keeps: who that is, is [`current`]'s.
+//!
 //! Pure.
+
+pub mod current;
 
 use std::collections::BTreeMap;
 
+use self::current::Wires;
 use super::catalogue::module::{Need, Offer};
 use super::catalogue::{Catalogue, Module};
 
@@ -36,6 +41,8 @@ pub struct Wanted<'a> {
     pub using: BTreeMap<String, String>,
     /// Paths of values that the user sets: a need that is wired there is the user's own business.
     pub set_paths: Vec<String>,
+    /// What the release, where it is there, has at the paths that its needs wire.
+    pub current: Wires,
 }
 
 /// A step of a plan: a module, and the values that it gets from others.
@@ -80,6 +87,20 @@ pub enum NeedError {
         /// What is needed.
         capability: String,
         /// Who offers it.
+        releases: String,
+    },
+    /// The one that it uses is gone, and another one has other data.
+    #[error(
+        "{module} uses {host} ({need}), which is not there any more: create that again, or say which release takes its place with --use {need}=RELEASE ({releases})"
+    )]
+    Gone {
+        /// Who uses it.
+        module: String,
+        /// The need's name.
+        need: String,
+        /// Where the one was that is gone.
+        host: String,
+        /// Who offers such a thing now.
         releases: String,
     },
     /// The release that was named is not there, or offers something else.
@@ -207,6 +228,9 @@ impl<'a> Planner<'a> {
                 NeedError::NotOffered(need.name.clone(), release.clone(), need.capability.clone())
             });
         }
+        if let Some(host) = current::host(need, &wanted.current, self.namespace) {
+            return self.same_provider(wanted, need, (host, &offering), above);
+        }
         match (
             pick(self.catalogue, &need.capability, &offering),
             &*offering,
@@ -216,6 +240,41 @@ impl<'a> Planner<'a> {
             (None, []) => self.planned_provider(wanted, need, above).map(Some),
             (None, _) => Err(ambiguous(wanted, need, &offering)),
         }
+    }
+
+    /// Who gives it at the host where it is used now. Another one has other data, and is not taken unasked.
+    fn same_provider(
+        &mut self,
+        wanted: &Wanted<'a>,
+        need: &Need,
+        (host, offering): (&str, &[Deployed]),
+        above: &mut Vec<String>,
+    ) -> Result<Option<Deployed>, NeedError> {
+        let is_at_host = |module: &Module, release: &str| {
+            let its = current::host_of(module, release, need, self.namespace);
+            its.as_deref() == Some(host)
+        };
+        let is_it = |one: &&Deployed| {
+            let module = self.catalogue.by_label(&one.label);
+            module.is_some_and(|module| is_at_host(module, &one.release))
+        };
+        if let Some(one) = offering.iter().find(is_it) {
+            return Ok(Some(one.clone()));
+        }
+        if offering.is_empty() && need.optional {
+            return Ok(None);
+        }
+        let default = default_provider(self.catalogue, &need.capability);
+        let is_default = default.is_some_and(|module| is_at_host(module, &module.release()));
+        if self.with_dependencies && is_default {
+            return self.planned_provider(wanted, need, above).map(Some);
+        }
+        Err(NeedError::Gone {
+            module: wanted.module.full_name(),
+            need: need.name.clone(),
+            host: host.to_owned(),
+            releases: releases(offering),
+        })
     }
 
     fn planned_provider(
@@ -243,6 +302,7 @@ impl<'a> Planner<'a> {
             release: module.release(),
             using: BTreeMap::new(),
             set_paths: Vec::new(),
+            current: Wires::new(),
         };
         self.visit(&dependency, above)?;
         Ok(Deployed {
@@ -301,12 +361,19 @@ pub(super) fn pick<'d>(
 }
 
 pub(super) fn ambiguous(wanted: &Wanted<'_>, need: &Need, offering: &[Deployed]) -> NeedError {
-    let releases: Vec<&str> = offering.iter().map(|one| &*one.release).collect();
     NeedError::Ambiguous {
         module: wanted.module.full_name(),
         need: need.name.clone(),
         capability: need.capability.clone(),
-        releases: releases.join(", "),
+        releases: releases(offering),
+    }
+}
+
+fn releases(offering: &[Deployed]) -> String {
+    let releases: Vec<&str> = offering.iter().map(|one| &*one.release).collect();
+    match &*releases {
+        [] => "none offers it".to_owned(),
+        releases => releases.join(", "),
     }
 }
 

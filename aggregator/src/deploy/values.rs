@@ -36,6 +36,14 @@ pub fn has(values: &Value, path: &str) -> bool {
     found.is_some()
 }
 
+/// The text at a dotted path; `None` where there is none.
+#[must_use]
+pub fn text<'v>(values: &'v Value, path: &str) -> Option<&'v str> {
+    let mut parts = path.split('.');
+    let found = parts.try_fold(values, |value, part| value.get(part));
+    found?.as_str()
+}
+
 /// Lays values over others, as helm does: maps are merged, null removes, and all else is replaced.
 pub fn merge(under: &mut Value, over: Value) {
     match (under, over) {

@@ -10,10 +10,12 @@ use super::FileArgs;
 use crate::cli::Usage;
 use crate::commands::interrupt;
 use crate::commands::module::check_values;
+use crate::commands::module::create::with_current;
 use crate::commands::module::place::{Place, Reach};
 use crate::deploy::catalogue::Catalogue;
 use crate::deploy::environment::{self, Entry, Environment, Placed, at};
 use crate::deploy::files::UserValues;
+use crate::deploy::needs::current::Wires;
 use crate::deploy::needs::{Planned, Planner, Wanted};
 use crate::deploy::observe;
 
@@ -110,6 +112,7 @@ impl<'c> Placement<'c> {
             release,
             using: entry.using.clone(),
             set_paths: user.paths(wires).with_context(line)?,
+            current: Wires::new(),
         };
         self.entries.push(Placed {
             place,
@@ -131,7 +134,9 @@ impl<'c> Placement<'c> {
         let mut steps = Vec::new();
         for index in order {
             let (entry, place) = (&self.entries[index], self.entries[index].place);
-            let planned = planners[place].add(&entry.wanted);
+            let wanted = with_current(&self.places[place], entry.wanted.clone()).await;
+            let wanted = wanted.with_context(|| self.at(entry.line))?;
+            let planned = planners[place].add(&wanted);
             planned.map_err(|error| self.wrong(&at(entry.line, environment::in_file(&error))))?;
             for planned in planners[place].take() {
                 let is_entry = planned.release == entry.wanted.release;

@@ -11,11 +11,12 @@ use super::place::Place;
 use super::{CreateArgs, NameArgs, NeedArgs, check_values, find, release};
 use crate::commands::interrupt;
 use crate::commands::output::{print, tell};
-use crate::deploy::catalogue::Catalogue;
 use crate::deploy::catalogue::module::Kind;
+use crate::deploy::catalogue::{Catalogue, Module};
 use crate::deploy::files::{ChartFiles, UserValues};
 use crate::deploy::helm::Repaired;
 use crate::deploy::manifest;
+use crate::deploy::needs::current::{self, Wires};
 use crate::deploy::needs::{self, Planned, Planner, Wanted};
 use crate::deploy::observe::{self, Scope};
 use crate::deploy::rollout::Rollout;
@@ -97,7 +98,23 @@ pub(super) fn wanted<'c>(
         release: release(module, name.name.as_deref())?,
         using: needs.using()?.into_iter().collect(),
         set_paths: user.paths(wires)?,
+        current: Wires::new(),
     })
+}
+
+/// With what its release, where it is there, uses now: that it keeps.
+pub(in crate::commands) async fn with_current<'c>(
+    place: &Place,
+    mut wanted: Wanted<'c>,
+) -> anyhow::Result<Wanted<'c>> {
+    let Module { file, .. } = wanted.module;
+    let mut needs = file.needs.iter();
+    let is_open = needs.any(|need| !wanted.using.contains_key(&need.name));
+    if is_open && file.steps.is_none() {
+        let values = place.helm().await?.values(&wanted.release).await?;
+        wanted.current = current::wires(wanted.module, &values.unwrap_or_default());
+    }
+    Ok(wanted)
 }
 
 /// What is to be deployed, in order.
@@ -116,7 +133,7 @@ pub(super) async fn plan<'c>(
     };
     let namespace = &place.cluster.namespace;
     let mut planner = Planner::new(catalogue, namespace, deployed, with_dependencies);
-    planner.add(&wanted)?;
+    planner.add(&with_current(place, wanted).await?)?;
     Ok(planner.plan())
 }
 

@@ -154,6 +154,7 @@ fn every_module_inside_the_program_can_be_planned_from_nothing() {
             release: module.release(),
             using: BTreeMap::new(),
             set_paths: Vec::new(),
+            current: BTreeMap::new(),
         };
         planner.add(&wanted).unwrap();
         for planned in planner.plan() {

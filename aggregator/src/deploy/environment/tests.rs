@@ -28,6 +28,7 @@ fn placed<'c>(text: &str, catalogue: &'c Catalogue) -> Result<Vec<Placed<'c>>, S
                 release,
                 using: entry.using.clone(),
                 set_paths: set_paths.collect(),
+                current: BTreeMap::new(),
             },
         })
     });

@@ -16,6 +16,7 @@ fn sharing(catalogue: &Catalogue) -> Wanted<'_> {
         release: "share".to_owned(),
         using: BTreeMap::new(),
         set_paths: Vec::new(),
+        current: BTreeMap::new(),
     }
 }
 
@@ -117,6 +118,53 @@ fn of_several_the_default_counts_or_the_one_that_is_named() {
         error.ends_with("it has: database, blobs, metrics"),
         "{error}"
     );
+}
+
+#[test]
+fn what_a_release_uses_it_keeps() {
+    let catalogue = fixture();
+    let check = |host: &str, using: &str, databases: &[&str], expected: Result<&str, &str>| {
+        let mut wanted = sharing(&catalogue);
+        wanted.current = BTreeMap::from([("env.HOST".to_owned(), host.to_owned())]);
+        if !using.is_empty() {
+            wanted.using.insert("database".to_owned(), using.to_owned());
+        }
+        let databases = databases.iter().map(|name| ("storage.postgres", *name));
+        let there: Vec<_> = databases.chain([("storage.minio", "m")]).collect();
+        match (plan(&wanted, &catalogue, &there, false), expected) {
+            (Ok((_, wires)), Ok(expected)) => assert_eq!(wires["env.HOST"], expected),
+            (Err(error), Err(expected)) => assert_eq!(error.to_string(), expected),
+            (found, expected) => panic!("{found:?}, not {expected:?}"),
+        }
+    };
+    let (old, new) = ("old.work.svc", "new.work.svc");
+    check(old, "", &["new", "old"], Ok(old));
+    check(old, "", &["old", "postgres"], Ok(old));
+    check(old, "new", &["new", "old"], Ok(new));
+    let gone = "api/modelsharing uses old.work.svc (database), which is not there any more: create that again, or say \
+                which release takes its place with --use database=RELEASE";
+    check(old, "", &["new"], Err(&format!("{gone} (new)")));
+    check(old, "", &[], Err(&format!("{gone} (none offers it)")));
+    check(old, "new", &["new"], Ok(new));
+    check("db.example", "", &["new"], Ok(new));
+}
+
+#[test]
+fn what_is_gone_is_made_again_only_where_it_was() {
+    let catalogue = fixture();
+    let mut wanted = sharing(&catalogue);
+    let text = |text: &str| text.to_owned();
+    wanted.current = BTreeMap::from([(text("env.HOST"), text("postgres.work.svc"))]);
+    let there = [("storage.minio", "m")];
+    let (order, _) = plan(&wanted, &catalogue, &there, true).unwrap();
+    assert_eq!(order, ["postgres", "share"]);
+    wanted.current.insert(text("env.HOST"), text("db.work.svc"));
+    let error = plan(&wanted, &catalogue, &there, true).unwrap_err();
+    assert!(matches!(error, NeedError::Gone { .. }), "{error}");
+    // What works without, goes without.
+    wanted.current = BTreeMap::from([(text("env.PROM"), text("http://p.work.svc:9090"))]);
+    let (_, wires) = plan(&wanted, &catalogue, &there, true).unwrap();
+    assert_eq!(wires.get("env.PROM"), None);
 }
 
 #[test]

@@ -42,7 +42,7 @@ impl Deployer {
     fn environment(text: &str) -> Self {
         let deployer = Self::new();
         deployer.helm("upgrade", &format!("{KEEPS}{UPGRADE}"));
-        let get = r#"[ -f "$kept" ] && cat "$kept" && exit"#;
+        let get = r#"[ "$2" = manifest ] && [ -f "$kept" ] && cat "$kept" && exit"#;
         deployer.helm("get", &format!("{KEEPS}{get}\n"));
         deployer
             .user
@@ -51,7 +51,7 @@ impl Deployer {
         deployer
     }
 
-    fn with_file(&self, command: &str, args: &[&str]) -> Ended {
+    pub(super) fn with_file(&self, command: &str, args: &[&str]) -> Ended {
         let file = self.user.home.path().join("env/env.yaml");
         self.run(&[&[command, "-f", file.to_str().unwrap()], args].concat())
     }

@@ -221,6 +221,36 @@ fn what_a_module_needs_is_wired_or_created_before() {
 }
 
 #[test]
+fn what_a_module_uses_it_keeps() {
+    let deployer = Deployer::new();
+    let there = |releases: &[&str]| {
+        let all = releases.iter().map(|release| deployment(release, 1));
+        deployer.api.put("deployments", all.collect());
+    };
+    deployer.helm(
+        "get",
+        r#"echo '{"env": {"THING": "http://one.work.svc:80"}}'; exit"#,
+    );
+    there(&["one", "two"]);
+    let create = ["link", "api", "create", "user", "--no-wait"];
+    let uses = |args: &[&str]| {
+        let created = deployer.run(&[&create[..], &["--output", "json"], args].concat());
+        let created: Value = serde_json::from_str(created.assert_done()).unwrap();
+        created[0]["uses"].clone()
+    };
+    assert_eq!(uses(&[]), json!([["helper", "one"]]));
+    there(&["two"]);
+    let gone = "api/user uses one.work.svc (helper), which is not there any more: create that again, or say which release \
+                takes its place with --use helper=RELEASE (two)";
+    deployer.run(&create).assert_failed(gone);
+    let env = "modules:\n  - {module: api/user}\n";
+    deployer.user.write("env/env.yaml", env);
+    let apply = deployer.with_file("apply", &["--no-wait"]);
+    apply.assert_failed("env.yaml: line 2: api/user uses one.work.svc (helper), which is not there any more: add that");
+    assert_eq!(uses(&["--use", "helper=two"]), json!([["helper", "two"]]));
+}
+
+#[test]
 fn what_cannot_be_meant_is_usage() {
     let deployer = Deployer::new();
     let check = |args: &[&str], expected: &str| {
