@@ -12,9 +12,10 @@ use crate::cli::Usage;
 use crate::commands::ask::{self, Asker};
 use crate::commands::interrupt;
 use crate::commands::output::{print, tell};
-use crate::deploy::catalogue::Module;
 use crate::deploy::catalogue::module::Kind;
+use crate::deploy::catalogue::{Catalogue, Module};
 use crate::deploy::needs::Planned;
+use crate::deploy::needs::current;
 use crate::deploy::observe::{self, Scope};
 use crate::format;
 
@@ -47,11 +48,19 @@ pub(super) async fn run(
     } else {
         "its volumes and secrets stay"
     };
+    if !args.dry_run && !args.yes && !ask::is_possible() {
+        return Err(
+            Usage("delete asks first, and nobody can be asked here: say --yes".to_owned()).into(),
+        );
+    }
+    let users = users(&place, &catalogue, (module, &release)).await;
+    let users = users.with_context(|| what.clone())?;
     if args.dry_run {
-        tell(&format!("would delete {what}; {data}"));
+        let users = used_by(&users).map_or(String::new(), |users| format!("; it {users}"));
+        tell(&format!("would delete {what}; {data}{users}"));
         return Ok(ExitCode::SUCCESS);
     }
-    if !args.yes && !is_wanted(&place, &what, data)? {
+    if !is_wanted(args, &place, (&what, data), &users)? {
         bail!("nothing is deleted");
     }
     let deleted = delete(&place, module, &release, limit).await;
@@ -81,14 +90,53 @@ pub(super) async fn run(
     )
 }
 
-fn is_wanted(place: &Place, what: &str, data: &str) -> anyhow::Result<bool> {
-    if !ask::is_possible() {
-        return Err(
-            Usage("delete asks first, and nobody can be asked here: say --yes".to_owned()).into(),
-        );
+/// Asks, unless that was answered before; who uses what goes is named in any case.
+fn is_wanted(
+    args: &DeleteArgs,
+    place: &Place,
+    (what, data): (&str, &str),
+    users: &[String],
+) -> anyhow::Result<bool> {
+    let users = used_by(users);
+    if args.yes {
+        if let Some(users) = users {
+            tell(&format!("warning: {what} {users}"));
+        }
+        return Ok(true);
     }
+    let users = users.map_or(String::new(), |users| format!(" It {users}."));
     let role = place.domain.role;
-    Asker::terminal().yes(&format!("Delete {what} ({role})? {data}."), false)
+    Asker::terminal().yes(&format!("Delete {what} ({role})? {data}.{users}"), false)
+}
+
+fn used_by(users: &[String]) -> Option<String> {
+    (!users.is_empty()).then(|| format!("is used by {}", users.join(", ")))
+}
+
+/// The releases that use one, and as what: `api/modelsharing (share: database)`.
+async fn users(
+    place: &Place,
+    catalogue: &Catalogue,
+    provider: (&Module, &str),
+) -> anyhow::Result<Vec<String>> {
+    if provider.0.file.offers.is_empty() {
+        return Ok(Vec::new());
+    }
+    let namespace = &place.cluster.namespace;
+    let deployed = observe::deployed(&place.cluster);
+    let mut users = Vec::new();
+    for one in interrupt::unless(&place.end, deployed).await?? {
+        let module = catalogue.by_label(&one.label);
+        let Some(module) = module.filter(|module| current::may_use(module, provider.0)) else {
+            continue;
+        };
+        let values = place.helm().await?.values(&one.release).await?;
+        let wires = current::wires(module, &values.unwrap_or_default());
+        if let Some(need) = current::met_by(module, &wires, provider, namespace) {
+            users.push(format!("{} ({}: {need})", module.full_name(), one.release));
+        }
+    }
+    Ok(users)
 }
 
 /// True where something was there.

@@ -39,6 +39,13 @@ pub fn met_by<'m>(
     needs.find(is_met).map(|need| &*need.name)
 }
 
+/// Whether a module has a need that another could meet.
+#[must_use]
+pub fn may_use(module: &Module, provider: &Module) -> bool {
+    let mut needs = module.file.needs.iter();
+    needs.any(|need| offer(provider, &need.capability).is_some())
+}
+
 /// The host of the namespace that a need is wired to; `None` where it is not, or to one of elsewhere.
 pub(super) fn host<'w>(need: &Need, wires: &'w Wires, namespace: &str) -> Option<&'w str> {
     let mut texts = need.wire.keys().filter_map(|path| wires.get(path));

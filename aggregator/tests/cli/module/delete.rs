@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::Deployer;
+use super::{Deployer, deployment};
 
 #[test]
 fn delete_asks_keeps_data_and_purges_when_told() {
@@ -52,6 +52,40 @@ fn delete_asks_keeps_data_and_purges_when_told() {
         asked.iter().filter(|asked| is_delete(asked)).count(),
         2,
         "{asked:?}"
+    );
+}
+
+#[test]
+fn who_uses_what_goes_is_named() {
+    let deployer = Deployer::new();
+    let mut user = deployment("mine", 1);
+    user["metadata"]["labels"]["hxmlops.io/module"] = "api.user".into();
+    let all = vec![deployment("thing", 1), deployment("two", 1), user];
+    deployer.api.put("deployments", all);
+    deployer.helm("uninstall", "exit 0");
+    deployer.helm(
+        "get",
+        r#"echo '{"env": {"THING": "http://thing.work.svc:80"}}'; exit"#,
+    );
+    let delete = |args: &[&str]| {
+        let delete = ["component", "own", "delete", "thing", "--no-wait"];
+        let deleted = deployer.run(&[&delete[..], args].concat());
+        deleted.assert_done();
+        deleted.stderr
+    };
+    let thing = "own/thing (thing) in domain lab, namespace work";
+    let dry = format!(
+        "would delete {thing}; its volumes and secrets stay; it is used by api/user (mine: helper)\n"
+    );
+    assert_eq!(delete(&["--dry-run"]), dry);
+    let warning = format!("warning: {thing} is used by api/user (mine: helper)\n");
+    assert_eq!(delete(&["--yes", "--purge"]), warning);
+    assert_eq!(delete(&["--yes", "--name", "two"]), "", "nobody uses it");
+    let gets = deployer.helm_calls();
+    let gets = gets.iter().filter(|call| call.starts_with("get "));
+    assert!(
+        gets.into_iter()
+            .all(|call| call.starts_with("get values mine --output json"))
     );
 }
 
