@@ -101,8 +101,16 @@ pub async fn run(args: &ApplyArgs) -> anyhow::Result<ExitCode> {
     let wait = args.wait.waits().then_some(limit);
     let mut done = Vec::new();
     for (number, (step, effect)) in steps.iter().zip(&effects).enumerate() {
-        let one = apply(step, *effect, limit, wait).await;
-        done.push(one.with_context(|| stopped(&placement.file, &steps, number))?);
+        match apply(step, *effect, limit, wait).await {
+            Ok(one) => done.push(one),
+            Err(error) => {
+                // People read it in the error.
+                if args.output.is_json() {
+                    print(&format::json(&done)?)?;
+                }
+                return Err(error.context(stopped(&placement.file, &steps, number)));
+            }
+        }
     }
     show(&done, args.output.is_json())
 }

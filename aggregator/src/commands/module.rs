@@ -5,6 +5,7 @@ mod delete;
 pub(super) mod diff;
 mod energy;
 pub(super) mod place;
+mod preview;
 mod show;
 
 use std::path::PathBuf;

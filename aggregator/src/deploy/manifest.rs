@@ -41,10 +41,16 @@ pub fn key(object: &Value) -> Key {
     )
 }
 
-/// As YAML, with a secret's data replaced by what only tells whether they are the same.
+/// As YAML, with a secret's data hidden.
 #[must_use]
 pub fn shown(object: &Value) -> String {
     let mut object = object.clone();
+    hide_secrets(&mut object);
+    serde_saphyr::to_string(&object).unwrap_or_else(|_| object.to_string())
+}
+
+/// Replaces a secret's data by what only tells whether they are the same.
+pub fn hide_secrets(object: &mut Value) {
     if object["kind"] == "Secret" {
         for field in SECRET_FIELDS {
             if let Some(data) = object[field].as_object_mut() {
@@ -52,7 +58,6 @@ pub fn shown(object: &Value) -> String {
             }
         }
     }
-    serde_saphyr::to_string(&object).unwrap_or_else(|_| object.to_string())
 }
 
 /// Leaves out what secrets hold.

@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::place::Place;
+use super::preview::preview;
 use super::{CreateArgs, NameArgs, NeedArgs, check_values, find, release};
 use crate::commands::interrupt;
 use crate::commands::output::{print, tell};
@@ -57,30 +58,47 @@ pub(super) async fn run(
     let place = Place::find(&args.place).await?;
     let wanted = wanted(&catalogue, (kind, group), &args.name, &args.needs, &user)?;
     let plan = plan(&place, &catalogue, wanted, args.needs.with_dependencies).await?;
+    // The user's values are for the module that was asked for, which is the last.
+    let mut steps: Vec<_> = plan
+        .iter()
+        .map(|one| (one, UserValues::default()))
+        .collect();
+    if let Some((_, own)) = steps.last_mut() {
+        *own = user;
+    }
+    if args.dry_run {
+        print(&preview(&place, &steps, args.output.is_json()).await?)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let mut created = Vec::new();
-    for (number, planned) in plan.iter().enumerate() {
-        // The user's values are for the module that was asked for, which is the last.
-        let own = if number + 1 == plan.len() {
-            user.clone()
-        } else {
-            UserValues::default()
-        };
-        if args.dry_run {
-            print(&preview(&place, planned, &own).await?)?;
-            continue;
-        }
-        bring(&place, planned, &own, limit).await?;
-        let wait = args.wait.waits().then_some(limit);
-        let rollout = ready(&place, planned, wait).await?;
-        created.push(self::created(&place, planned, rollout));
-    }
-    if args.output.is_json() && !args.dry_run {
-        print(&format::json(&created)?)?;
-    } else {
-        let described = created.iter().map(|one| described(one, "deployed"));
-        print(&described.collect::<String>())?;
-    }
+    let wait = args.wait.waits().then_some(limit);
+    let deployed = deploy(&place, &steps, (limit, wait), &mut created).await;
+    // What was done is told also where the next one failed.
+    let shown = show(&created, args.output.is_json());
+    deployed.and(shown)?;
     Ok(ExitCode::SUCCESS)
+}
+
+async fn deploy(
+    place: &Place,
+    steps: &[(&Planned<'_>, UserValues)],
+    (limit, wait): (Duration, Option<Duration>),
+    created: &mut Vec<Created>,
+) -> anyhow::Result<()> {
+    for (planned, user) in steps {
+        bring(place, planned, user, limit).await?;
+        let rollout = ready(place, planned, wait).await?;
+        created.push(self::created(place, planned, rollout));
+    }
+    Ok(())
+}
+
+fn show(created: &[Created], json: bool) -> anyhow::Result<()> {
+    if json {
+        return print(&format::json(&created)?);
+    }
+    let described = created.iter().map(|one| described(one, "deployed"));
+    print(&described.collect::<String>())
 }
 
 /// A module as the arguments want it.
@@ -135,19 +153,6 @@ pub(super) async fn plan<'c>(
     let mut planner = Planner::new(catalogue, namespace, deployed, with_dependencies);
     planner.add(&with_current(place, wanted).await?)?;
     Ok(planner.plan())
-}
-
-/// The manifests that would be applied, without the secrets in them.
-async fn preview(
-    place: &Place,
-    planned: &Planned<'_>,
-    user: &UserValues,
-) -> anyhow::Result<String> {
-    let objects = objects(place, planned, user).await?;
-    let documents = objects
-        .iter()
-        .map(|object| format!("---\n{}", manifest::shown(object)));
-    Ok(documents.collect())
 }
 
 /// The objects that would be applied.

@@ -19,6 +19,19 @@ use crate::deploy::needs::current;
 use crate::deploy::observe::{self, Scope};
 use crate::format;
 
+/// What would be deleted, for programs.
+#[derive(Debug, Serialize)]
+struct Deleting<'d> {
+    module: String,
+    release: &'d str,
+    domain: &'d str,
+    namespace: &'d str,
+    /// Its data would go, too.
+    purge: bool,
+    /// Who uses it.
+    used_by: &'d [String],
+}
+
 /// What became of a module.
 #[derive(Debug, Serialize)]
 struct Deleted {
@@ -56,9 +69,15 @@ pub(super) async fn run(
     let users = users(&place, &catalogue, (module, &release)).await;
     let users = users.with_context(|| what.clone())?;
     if args.dry_run {
-        let users = used_by(&users).map_or(String::new(), |users| format!("; it {users}"));
-        tell(&format!("would delete {what}; {data}{users}"));
-        return Ok(ExitCode::SUCCESS);
+        let deleting = Deleting {
+            module: module.full_name(),
+            release: &release,
+            domain: &place.name,
+            namespace: &place.cluster.namespace,
+            purge: args.purge,
+            used_by: &users,
+        };
+        return announce(args, &deleting, (&what, data));
     }
     if !is_wanted(args, &place, (&what, data), &users)? {
         bail!("nothing is deleted");
@@ -88,6 +107,22 @@ pub(super) async fn run(
             purged,
         },
     )
+}
+
+/// Says what would be deleted.
+fn announce(
+    args: &DeleteArgs,
+    deleting: &Deleting<'_>,
+    (what, data): (&str, &str),
+) -> anyhow::Result<ExitCode> {
+    if args.output.is_json() {
+        print(&format::json(deleting)?)?;
+    } else {
+        let users = used_by(deleting.used_by);
+        let users = users.map_or(String::new(), |users| format!("; it {users}"));
+        tell(&format!("would delete {what}; {data}{users}"));
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Asks, unless that was answered before; who uses what goes is named in any case.

@@ -237,6 +237,13 @@ fn where_it_fails_it_stops_and_a_second_one_goes_on() {
          api/user as user in domain lab, namespace work: helm upgrade failed: no",
     );
     assert_eq!(deployer.changed(), ["it", "user"]);
+    let failed = deployer.apply(&["--output", "json"]);
+    assert_eq!(failed.code, Some(1), "{failed:?}");
+    let done: Value = serde_json::from_str(&failed.stdout).unwrap();
+    assert_eq!(
+        (&done[0]["effect"], &done[1]),
+        (&json!("unchanged"), &Value::Null)
+    );
     std::fs::remove_file(failing).unwrap();
     let json = deployer.apply(&["--output", "json"]);
     let json: Value = serde_json::from_str(json.assert_done()).unwrap();
@@ -247,7 +254,7 @@ fn where_it_fails_it_stops_and_a_second_one_goes_on() {
         .map(|one| &one["effect"])
         .collect();
     assert_eq!(effects, ["unchanged", "created", "created"]);
-    assert_eq!(deployer.changed()[2..], ["user", "other"]);
+    assert_eq!(deployer.changed()[2..], ["user", "user", "other"]);
 }
 
 #[test]

@@ -193,6 +193,26 @@ fn what_a_module_needs_is_wired_or_created_before() {
     deployer.run(&create).assert_failed("api/user needs thing (helper), which nothing in the namespace offers: create one of own/thing first, or add --with-dependencies");
     let both = [&create[..], &["--with-dependencies"]].concat();
     deployer.run(&both).assert_done();
+    let json = [&both[..], &["--output", "json"]].concat();
+    let dry = r#"case "$*" in *--dry-run*) echo '{"manifest": "{kind: Secret, data: {a: b}}"}'; exit ;; esac"#;
+    deployer.helm("upgrade", dry);
+    let preview = deployer.run(&[&json[..], &["--dry-run"]].concat());
+    let preview: Value = serde_json::from_str(preview.assert_done()).unwrap();
+    assert_eq!(preview[1]["uses"], json!([["helper", "thing"]]));
+    let hidden = preview[1]["objects"][0]["data"]["a"].as_str().unwrap();
+    assert!(hidden.starts_with("(hidden, sha256 "), "{hidden}");
+    deployer.helm(
+        "upgrade",
+        r#"[ "$3" = user ] && echo 'Error: no' >&2 && exit 1"#,
+    );
+    let failed = deployer.run(&json);
+    assert_eq!(failed.code, Some(1), "{failed:?}");
+    let done: Value = serde_json::from_str(&failed.stdout).unwrap();
+    assert_eq!(
+        (done[0]["release"].as_str(), done.as_array().unwrap().len()),
+        (Some("thing"), 1)
+    );
+    deployer.helm("upgrade", "");
     let calls = deployer.helm_calls();
     let upgrades: Vec<&str> = calls
         .iter()

@@ -78,6 +78,14 @@ fn who_uses_what_goes_is_named() {
         "would delete {thing}; its volumes and secrets stay; it is used by api/user (mine: helper)\n"
     );
     assert_eq!(delete(&["--dry-run"]), dry);
+    let json = ["--dry-run", "--purge", "--output", "json"];
+    let json = deployer.run(&[&["component", "own", "delete", "thing"], &json[..]].concat());
+    let json: Value = serde_json::from_str(json.assert_done()).unwrap();
+    assert_eq!(json["used_by"], json!(["api/user (mine: helper)"]));
+    assert_eq!(
+        (&json["release"], &json["purge"]),
+        (&json!("thing"), &json!(true))
+    );
     let warning = format!("warning: {thing} is used by api/user (mine: helper)\n");
     assert_eq!(delete(&["--yes", "--purge"]), warning);
     assert_eq!(delete(&["--yes", "--name", "two"]), "", "nobody uses it");
