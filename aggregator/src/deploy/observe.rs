@@ -6,12 +6,12 @@ use std::fmt::Debug;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
 use k8s_openapi::api::core::v1::{Event, PersistentVolumeClaim, Pod, Secret};
-use kube::api::{DeleteParams, ListParams};
+use kube::api::{DeleteParams, ListParams, PartialObjectMeta};
 use kube::{Api, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 
 use super::catalogue::Module;
-use super::cluster::{Cluster, is_absent, may_pass, reason};
+use super::cluster::{Cluster, is_absent, is_forbidden, may_pass, reason};
 use super::needs::Deployed;
 use super::rollout::{Rollout, claims, of_daemon_set, of_deployment, of_stateful_set, waiting};
 use super::state::Record;
@@ -295,6 +295,36 @@ pub async fn records(cluster: &Cluster) -> anyhow::Result<BTreeMap<String, Recor
         }
     }
     Ok(records)
+}
+
+/// The modules ([`Module::label`]) whose secrets or volume claims a release has left behind.
+///
+/// # Errors
+/// As [`rollout`].
+pub async fn left(cluster: &Cluster, release: &str) -> anyhow::Result<BTreeSet<String>> {
+    let secrets = left_of::<Secret>(cluster, release).await?;
+    let claims = left_of::<PersistentVolumeClaim>(cluster, release).await?;
+    Ok(secrets.into_iter().chain(claims).collect())
+}
+
+async fn left_of<K>(cluster: &Cluster, release: &str) -> anyhow::Result<Vec<String>>
+where
+    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
+        + Clone
+        + DeserializeOwned
+        + Debug,
+{
+    let api: Api<K> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
+    let params = ListParams::default().labels(&format!("{INSTANCE_LABEL}={release}"));
+    let found = match api.list_metadata(&params).await {
+        Ok(found) => found.items,
+        // Who may not see them may not take them either.
+        Err(error) if is_forbidden(&error) => Vec::new(),
+        Err(error) => return Err(failed(cluster, &K::plural(&()), &error)),
+    };
+    let stays = |object: &&PartialObjectMeta<K>| object.metadata.deletion_timestamp.is_none();
+    let label = |object: &PartialObjectMeta<K>| object.labels().get(MODULE_LABEL).cloned();
+    Ok(found.iter().filter(stays).filter_map(label).collect())
 }
 
 /// Deletes what a release leaves behind: its secrets and volume claims. Returns their names.

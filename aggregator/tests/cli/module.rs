@@ -6,6 +6,7 @@ mod apply;
 mod create;
 mod delete;
 mod energy;
+mod owner;
 mod show;
 
 use std::fs;
@@ -55,10 +56,15 @@ checked: {real: [], not: []}
 ";
 
 /// A helm that writes down how it is called, and the values that it gets, each line at once: several may run. What it does is in
-/// files beside it.
+/// files beside it. Whose a release is, it tells by the files `owner-RELEASE` and `foreign-RELEASE`, and does not write down that.
 const HELM: &str = r#"
 cd "$(dirname "$0")"
 [ "$1" = version ] && echo v3.17.2 && exit
+if [ "$1 $2" = 'get values' ]; then
+  [ -f "owner-$3" ] && printf '{"commonLabels": {"hxmlops.io/module": "%s"}}' "$(cat "owner-$3")" && exit
+  [ -f "foreign-$3" ] && echo null && exit
+  echo "Error: release: not found" >&2; exit 1
+fi
 echo "$@" >> calls
 if [ "$1" = upgrade ]; then
   for arg; do case "$arg" in */values.json) printf '%s\n' "$(cat "$arg")" >> values ;; esac; done

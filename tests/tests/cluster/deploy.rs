@@ -6,6 +6,7 @@ mod connection;
 mod domains;
 mod every_module;
 mod interrupted;
+mod owner;
 mod rendered;
 mod steps;
 mod surroundings;

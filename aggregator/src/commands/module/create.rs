@@ -58,6 +58,10 @@ pub(super) async fn run(
     let place = Place::find(&args.place).await?;
     let wanted = wanted(&catalogue, (kind, group), &args.name, &args.needs, &user)?;
     let plan = plan(&place, &catalogue, wanted, args.needs.with_dependencies).await?;
+    for planned in &plan {
+        let checked = place.check_owner(planned.module, &planned.release).await;
+        checked.with_context(|| failed(&place, planned))?;
+    }
     // The user's values are for the module that was asked for, which is the last.
     let mut steps: Vec<_> = plan
         .iter()
@@ -173,7 +177,8 @@ pub(super) async fn objects(
     Ok(objects)
 }
 
-fn failed(place: &Place, planned: &Planned<'_>) -> String {
+/// What something went wrong with.
+pub(super) fn failed(place: &Place, planned: &Planned<'_>) -> String {
     format!(
         "{} as {} in {}",
         planned.module.full_name(),

@@ -56,6 +56,8 @@ pub(super) async fn run(
     let release = release(module, args.name.name.as_deref())?;
     let place = Place::find(&args.place).await?;
     let what = format!("{} ({release}) in {}", module.full_name(), place.shown());
+    let checked = place.check_owner(module, &release).await;
+    checked.with_context(|| what.clone())?;
     let data = if args.purge {
         "with its volumes and secrets"
     } else {

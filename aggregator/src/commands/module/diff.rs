@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use serde::Serialize;
 
 use super::DiffArgs;
-use super::create::{objects, plan, wanted};
+use super::create::{failed, objects, plan, wanted};
 use super::place::Place;
 use crate::commands::output::{print, tell};
 use crate::deploy::catalogue::module::Kind;
@@ -83,6 +83,8 @@ pub(in crate::commands) async fn difference(
     user: &UserValues,
     record: Option<&Record>,
 ) -> anyhow::Result<Difference> {
+    let checked = place.check_owner(planned.module, &planned.release).await;
+    checked.with_context(|| failed(place, planned))?;
     let mut after = objects(place, planned, user).await?;
     if planned.module.file.steps.is_some() {
         let (text, is_there) = place.kubectl().await?.diff(&after).await?;

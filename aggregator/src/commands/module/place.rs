@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use anyhow::bail;
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -10,6 +11,7 @@ use super::PlaceArgs;
 use crate::commands::init::read_domains;
 use crate::commands::interrupt;
 use crate::commands::output::{Live, tell};
+use crate::deploy::catalogue::Module;
 use crate::deploy::cluster::Cluster;
 use crate::deploy::domains::file::{self, DomainsFile};
 use crate::deploy::domains::{Domain, Domains};
@@ -17,6 +19,7 @@ use crate::deploy::engine::{Engine, Program};
 use crate::deploy::helm::Helm;
 use crate::deploy::kubeconfig;
 use crate::deploy::observe::{self, Scope};
+use crate::deploy::owner::Owner;
 use crate::deploy::rollout::Rollout;
 use crate::deploy::steps::Kubectl;
 
@@ -99,6 +102,36 @@ impl Place {
             context: &self.domain.context,
             end: &self.end,
         })
+    }
+
+    /// Looks whose a release is, before anything of it is shown as a module's, changed or deleted.
+    ///
+    /// # Errors
+    /// Where it is another module's or none of ours, or left secrets or volumes of another module; and where helm or the API
+    /// server fails.
+    pub(in crate::commands) async fn check_owner(
+        &self,
+        module: &Module,
+        release: &str,
+    ) -> anyhow::Result<()> {
+        let mut owner = Owner::Nobody;
+        if module.file.steps.is_none() {
+            owner = self.owner(release).await?;
+        }
+        if owner == Owner::Nobody {
+            let left = observe::left(&self.cluster, release);
+            owner = Owner::Left(interrupt::unless(&self.end, left).await??);
+        }
+        match owner.refusal(module, release, &self.cluster.namespace) {
+            Some(why) => bail!(why),
+            None => Ok(()),
+        }
+    }
+
+    /// Whose a release is, in helm's records.
+    pub(super) async fn owner(&self, release: &str) -> anyhow::Result<Owner> {
+        let values = self.helm().await?.values(release).await?;
+        Ok(Owner::of_values(values.as_ref()))
     }
 
     /// As it is named in a line: `domain lab, namespace work`.

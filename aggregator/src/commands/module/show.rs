@@ -161,7 +161,7 @@ pub(super) async fn status(
             Some(name) => {
                 let module = find(&catalogue, kind, group, name)?;
                 let release = release(module, args.name.as_deref())?;
-                vec![(module, release)]
+                vec![named(&place, module, release).await?]
             }
             None => all(&place, &catalogue, kind, group).await?,
         };
@@ -251,6 +251,22 @@ async fn all<'c>(
         Some((*module, one.release))
     };
     Ok(deployed.into_iter().filter_map(known).collect())
+}
+
+/// The one that was asked for by its name, which may be something else's.
+async fn named<'c>(
+    place: &Place,
+    module: &'c Module,
+    release: String,
+) -> anyhow::Result<(&'c Module, String)> {
+    if module.file.steps.is_some() {
+        return Ok((module, release));
+    }
+    let owner = place.owner(&release).await?;
+    match owner.refusal(module, &release, &place.cluster.namespace) {
+        Some(why) => anyhow::bail!(why),
+        None => Ok((module, release)),
+    }
 }
 
 async fn states(place: &Place, modules: &[(&Module, String)]) -> anyhow::Result<Vec<ModuleState>> {
