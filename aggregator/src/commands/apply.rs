@@ -90,10 +90,9 @@ pub async fn run(args: &ApplyArgs) -> anyhow::Result<ExitCode> {
     let limit = args.wait.limit()?;
     let catalogue = args.file.catalogue.read()?;
     let placement = Placement::read(&args.file, &catalogue).await?;
-    let steps = placement
-        .steps(&catalogue, args.file.with_dependencies)
-        .await?;
-    let effects = differences(&placement, &steps).await?;
+    let steps = placement.steps(&catalogue, args.file.with_dependencies);
+    let steps = steps.await.map_err(unchanged)?;
+    let effects = differences(&placement, &steps).await.map_err(unchanged)?;
     let effects: Vec<Effect> = effects.iter().map(|one| one.effect).collect();
     if args.dry_run {
         return show_plan(&steps, &effects, args.output.is_json());
@@ -137,6 +136,11 @@ pub async fn diff(args: &DiffArgs) -> anyhow::Result<ExitCode> {
     }
     print(&text)?;
     Ok(ExitCode::from(DIFFERS))
+}
+
+/// An error of what only looks.
+fn unchanged(error: anyhow::Error) -> anyhow::Error {
+    interrupt::left(error, "nothing is changed")
 }
 
 /// helm is asked about so many modules at the same time.

@@ -35,6 +35,20 @@ pub fn token() -> CancellationToken {
     token
 }
 
+/// Interrupted, and how things are then.
+#[derive(Debug, thiserror::Error)]
+#[error("interrupted: {0}")]
+struct Left(&'static str);
+
+/// The same error; one that says how things are, where it is that somebody interrupted it and that was not said yet.
+#[must_use]
+pub fn left(error: anyhow::Error, how: &'static str) -> anyhow::Error {
+    match error.downcast_ref() {
+        Some(EngineError::Interrupted) => Left(how).into(),
+        _ => error,
+    }
+}
+
 /// Does something that may be left at any time.
 ///
 /// # Errors
@@ -45,4 +59,25 @@ pub async fn unless<T>(
 ) -> Result<T, EngineError> {
     let done = token.run_until_cancelled(work).await;
     done.ok_or(EngineError::Interrupted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_is_said_once_and_of_interruptions_alone() {
+        let check = |error: anyhow::Error, expected: &str| {
+            let said = left(left(error, "a"), "b");
+            assert_eq!(format!("{said:#}"), expected);
+        };
+        let interrupted = || anyhow::Error::from(EngineError::Interrupted);
+        check(interrupted(), "interrupted: a");
+        check(interrupted().context("line 8"), "interrupted: a");
+        check(anyhow::anyhow!("no"), "no");
+        check(
+            EngineError::TimedOut("x".to_owned(), 1).into(),
+            "x did not end within 1 s",
+        );
+    }
 }

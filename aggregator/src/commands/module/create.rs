@@ -57,10 +57,12 @@ pub(super) async fn run(
     check_values(module, &user)?;
     let place = Place::find(&args.place).await?;
     let wanted = wanted(&catalogue, (kind, group), &args.name, &args.needs, &user)?;
-    let plan = plan(&place, &catalogue, wanted, args.needs.with_dependencies).await?;
+    let plan = plan(&place, &catalogue, wanted, args.needs.with_dependencies).await;
+    let plan = plan.map_err(|error| interrupt::left(error, "nothing is changed"))?;
     for planned in &plan {
         let checked = place.check_owner(planned.module, &planned.release).await;
-        checked.with_context(|| failed(&place, planned))?;
+        let checked = checked.with_context(|| failed(&place, planned));
+        checked.map_err(|error| interrupt::left(error, "nothing is changed"))?;
     }
     // The user's values are for the module that was asked for, which is the last.
     let mut steps: Vec<_> = plan
@@ -206,6 +208,8 @@ pub(in crate::commands) async fn bring(
         Some(files) => upgrade(place, release, &files, limit).await,
         None => apply(place, planned, limit).await,
     };
+    let left = "some of it may be deployed, and the same command goes on";
+    let applied = applied.map_err(|error| interrupt::left(error, left));
     applied.with_context(|| failed(place, planned))
 }
 
@@ -220,7 +224,10 @@ pub(in crate::commands) async fn ready(
     };
     let (module, release) = (planned.module, &planned.release);
     let scope = Scope::new(module, release, &place.cluster.namespace);
-    let reached = place.wait_ready(release, &scope, limit).await?;
+    let reached = place.wait_ready(release, &scope, limit).await;
+    let left = "it stays deployed, and the same command goes on waiting";
+    let reached = reached.map_err(|error| interrupt::left(error, left));
+    let reached = reached.with_context(|| failed(place, planned))?;
     if reached.is_ready() {
         return Ok(Some(reached));
     }

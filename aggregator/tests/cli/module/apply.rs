@@ -267,9 +267,20 @@ fn ctrl_c_stops_it_in_the_same_way() {
         "api/user (user) failed; done: own/thing (it); not begun: own/thing (other); ",
     );
     assert!(
-        ended.stderr.trim_end().ends_with(": interrupted"),
+        ended
+            .stderr
+            .trim_end()
+            .ends_with(": interrupted: some of it may be deployed, and the same command goes on"),
         "{ended:?}"
     );
+    // While it only compares.
+    let get =
+        "trap 'exit 1' TERM; [ $3 = user ] && kill -INT $PPID; while :; do sleep 0.01; done\n";
+    deployer.helm("get", get);
+    deployer
+        .apply(&[])
+        .assert_failed("error: interrupted: nothing is changed\n");
+    assert_eq!(deployer.changed(), ["it", "user"]);
 }
 
 #[test]

@@ -182,7 +182,10 @@ fn ctrl_c_has_helm_end_in_its_own_way() {
         .unwrap();
     BufReader::new(pipe).read_line(&mut String::new()).unwrap();
     kill_process(Pid::from_child(&child), Signal::INT).unwrap();
-    Ended::from(child.wait_with_output().unwrap()).assert_failed("interrupted");
+    let ended = Ended::from(child.wait_with_output().unwrap());
+    ended.assert_failed(
+        "namespace work: interrupted: some of it may be deployed, and the same command goes on",
+    );
     assert!(deployer.user.home.path().join("helm/ended").exists());
 }
 
