@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -16,12 +17,16 @@ use crate::deploy::catalogue::{Catalogue, Module};
 use crate::deploy::energy::{ModuleEnergy, Release};
 use crate::deploy::needs::Deployed;
 use crate::deploy::observe::{self, Scope};
+use crate::deploy::owner::Owner;
 use crate::deploy::state::{ModuleState, Standing, standing};
 use crate::deploy::{set, values, yaml};
 use crate::format;
 
 /// Something is not deployed, or not ready.
 const NOT_READY: u8 = 3;
+
+/// helm is asked about so many releases at the same time.
+const AT_ONCE: usize = 4;
 
 /// A module, for programs.
 #[derive(Serialize)]
@@ -237,7 +242,7 @@ fn with_energy<'s>(
     numbered.map(one).collect()
 }
 
-/// All modules of the kind that are in the namespace.
+/// All modules of the kind that are in the namespace: by their workloads, and by helm's records where those lack.
 async fn all<'c>(
     place: &Place,
     catalogue: &'c Catalogue,
@@ -245,7 +250,26 @@ async fn all<'c>(
     group: Option<&str>,
 ) -> anyhow::Result<Vec<(&'c Module, String)>> {
     let of_kind = catalogue.list(kind, group)?;
-    let deployed = observe::deployed(&place.cluster).await?;
+    let mut deployed = observe::deployed(&place.cluster).await?;
+    let records = observe::records(&place.cluster).await?;
+    let has_workload = |release: &&String| deployed.iter().any(|one| one.release == **release);
+    let bare: Vec<&String> = records
+        .keys()
+        .filter(|release| !has_workload(release))
+        .collect();
+    let owners = stream::iter(bare).map(|release| async move {
+        let owner = place.owner(release).await?;
+        anyhow::Ok((release, owner))
+    });
+    let owners: Vec<_> = owners.buffered(AT_ONCE).try_collect().await?;
+    deployed.extend(owners.into_iter().filter_map(|(release, owner)| {
+        let Owner::Module(label) = owner else {
+            return None;
+        };
+        let release = release.clone();
+        Some(Deployed { label, release })
+    }));
+    deployed.sort_by(|a, b| a.release.cmp(&b.release));
     let known = |one: Deployed| {
         let module = of_kind.iter().find(|module| module.label() == one.label)?;
         Some((*module, one.release))

@@ -82,6 +82,34 @@ fn status_says_how_modules_stand_by_its_exit_code_too() {
 }
 
 #[test]
+fn status_tells_of_modules_that_have_no_workload() {
+    let deployer = Deployer::new();
+    deployer
+        .api
+        .put("deployments", vec![deployment("thing", 1)]);
+    let record = |name: &str, status: &str| {
+        let labels = json!({ "owner": "helm", "name": name, "status": status, "version": "1" });
+        json!({ "metadata": { "name": name, "labels": labels } })
+    };
+    let names = ["thing", "bare", "user", "foreign"];
+    let records =
+        names.map(|name| record(name, if name == "bare" { "failed" } else { "deployed" }));
+    deployer.api.put("secrets", records.to_vec());
+    deployer.user.write("helm/owner-bare", "own.thing");
+    deployer.user.write("helm/owner-user", "api.user");
+    deployer.user.write("helm/foreign-foreign", "");
+    let status = deployer.run(&["component", "own", "status", "--output", "json"]);
+    assert_eq!(status.code, Some(3), "{status:?}");
+    let all: Value = serde_json::from_str(&status.stdout).unwrap();
+    let all = all.as_array().unwrap();
+    let told = |one: &Value| format!("{} {}", one["release"], one["standing"]);
+    assert_eq!(
+        all.iter().map(told).collect::<Vec<_>>(),
+        [r#""bare" "failed""#, r#""thing" "ready""#]
+    );
+}
+
+#[test]
 fn diff_says_what_create_would_change() {
     let deployer = Deployer::new();
     let manifest =
