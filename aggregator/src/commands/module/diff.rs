@@ -1,20 +1,28 @@
-//! `diff`: what create would change, as helm's record of the release has it. What was changed by hand is not seen.
+//! `diff`: what create would change, as helm's record of the release has it. Of what was changed by hand, only
+//! that workloads are gone is seen.
 
 use std::fmt;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use serde::Serialize;
+use serde_json::Value;
 
 use super::DiffArgs;
 use super::create::{failed, objects, plan, wanted};
 use super::place::Place;
+use crate::commands::interrupt;
 use crate::commands::output::{print, tell};
 use crate::deploy::catalogue::module::Kind;
 use crate::deploy::files::UserValues;
 use crate::deploy::manifest;
 use crate::deploy::needs::Planned;
+use crate::deploy::observe::{self, Scope};
+use crate::deploy::rollout::Workload;
 use crate::deploy::state::Record;
+
+/// Kinds of workloads, as a rollout has them.
+const WORKLOADS: [&str; 3] = ["Deployment", "StatefulSet", "DaemonSet"];
 
 /// Something differs.
 pub(in crate::commands) const DIFFERS: u8 = 3;
@@ -97,6 +105,8 @@ pub(in crate::commands) async fn difference(
     let mut before = before
         .map_err(anyhow::Error::msg)
         .context("helm get manifest")?;
+    let scope = Scope::new(planned.module, &planned.release, &place.cluster.namespace);
+    drop_gone(place, &scope, &mut before).await?;
     if !helm.looks_up() {
         manifest::drop_secret_data(&mut before);
         manifest::drop_secret_data(&mut after);
@@ -104,6 +114,22 @@ pub(in crate::commands) async fn difference(
     let text = manifest::diff(&before, &after);
     let effect = effect(found.is_some(), &text, record);
     Ok(Difference { effect, text })
+}
+
+/// Leaves out the workloads that helm's record has and the cluster does not: somebody has deleted them.
+async fn drop_gone(place: &Place, scope: &Scope, objects: &mut Vec<Value>) -> anyhow::Result<()> {
+    let is_workload = |object: &Value| WORKLOADS.iter().any(|kind| object["kind"] == *kind);
+    if !objects.iter().any(is_workload) {
+        return Ok(());
+    }
+    let rollout = observe::rollout(&place.cluster, scope);
+    let there = interrupt::unless(&place.end, rollout).await??.workloads;
+    objects.retain(|object| {
+        let (kind, name) = (&object["kind"], &object["metadata"]["name"]);
+        let is_it = |one: &Workload| *kind == one.kind && *name == *one.name;
+        !is_workload(object) || there.iter().any(is_it)
+    });
+    Ok(())
 }
 
 fn effect(is_there: bool, text: &str, record: Option<&Record>) -> Effect {

@@ -333,6 +333,32 @@ fn apply_waits_for_what_is_unchanged_too_and_reads_standard_input() {
 }
 
 #[test]
+fn a_workload_that_somebody_deleted_is_made_again() {
+    let deployer = Deployer::environment("modules: [{module: own/thing}]\n");
+    let upgrade = r#"
+case "$*" in *--dry-run*) printf '{"manifest": "kind: Deployment\\nmetadata: {name: thing}\\n"}'; exit ;; esac
+printf 'kind: Deployment\nmetadata: {name: thing}\n' > kept; exit
+"#;
+    deployer.helm("upgrade", upgrade);
+    deployer.helm("get", "[ -f kept ] && cat kept && exit");
+    deployer.apply(&[]).assert_done();
+    deployer
+        .api
+        .put("deployments", vec![deployment("thing", 1)]);
+    assert_eq!(deployer.apply(&[]).stderr, "nothing was changed\n");
+    deployer.api.put("deployments", Vec::new());
+    let diff = deployer.with_file("diff", &[]);
+    assert_eq!(diff.code, Some(3), "{diff:?}");
+    assert!(
+        diff.stdout
+            .contains(" would be changed as thing in domain lab, namespace work\n--- (not there)\n+++ Deployment/thing\n"),
+        "{diff:?}"
+    );
+    deployer.apply(&[]).assert_done();
+    assert_eq!(deployer.changed(), ["thing"; 2]);
+}
+
+#[test]
 fn an_old_helm_s_secrets_of_each_preview_are_no_change() {
     let deployer = Deployer::environment("modules: [{module: own/thing}]\n");
     let upgrade = r#"
