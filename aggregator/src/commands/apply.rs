@@ -13,12 +13,10 @@ use futures_util::{StreamExt as _, stream};
 use serde::Serialize;
 
 use self::plan::{Placement, Step};
-use super::interrupt;
 use super::module::create::{self, Created, described};
 use super::module::diff::{DIFFERS, Difference, Effect, difference};
 use super::module::{CatalogueArgs, OutputArgs, QuietArgs, WaitArgs};
 use super::output::{Progress, print, tell};
-use crate::deploy::observe;
 use crate::format;
 
 /// Which environment.
@@ -163,11 +161,7 @@ async fn differences(
 }
 
 async fn compared(placement: &Placement<'_>, step: &Step<'_>) -> anyhow::Result<Difference> {
-    let records = observe::records(&step.place.cluster);
-    let records = interrupt::unless(&step.place.end, records).await?;
-    let records = records.with_context(|| step.place.shown())?;
-    let record = records.get(&step.planned.release);
-    let one = difference(step.place, &step.planned, &step.user, record).await;
+    let one = difference(step.place, &step.planned, &step.user).await;
     one.with_context(|| placement.at(step.line))
 }
 

@@ -157,12 +157,19 @@ impl Helm<'_> {
         Ok(Some(release))
     }
 
-    /// The manifest of a release as it was last deployed; `None` where there is none.
+    /// The manifest of a release as a revision has it, else the last one; `None` where there is none.
     ///
     /// # Errors
     /// Where helm fails.
-    pub async fn manifest(&self, release: &str) -> Result<Option<String>, EngineError> {
-        let call = self.call(["get", "manifest", release]);
+    pub async fn manifest(
+        &self,
+        release: &str,
+        revision: Option<u32>,
+    ) -> Result<Option<String>, EngineError> {
+        let mut call = self.call(["get", "manifest", release]);
+        if let Some(revision) = revision {
+            call = call.args(["--revision", &revision.to_string()]);
+        }
         unless_absent(self.engine.run(&call, self.end).await)
     }
 

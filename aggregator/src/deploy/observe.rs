@@ -285,13 +285,13 @@ pub async fn records(cluster: &Cluster) -> anyhow::Result<BTreeMap<String, Recor
             continue;
         };
         let revision = label("version").and_then(|version| version.parse().ok());
-        let record = Record {
-            revision: revision.unwrap_or(0),
-            status,
-        };
-        let is_newer = |other: &Record| other.revision < record.revision;
-        if records.get(&release).is_none_or(is_newer) {
-            records.insert(release, record);
+        let revision = revision.unwrap_or(0);
+        let deployed = (status == "deployed").then_some(revision);
+        let record = records.entry(release).or_default();
+        record.deployed = record.deployed.max(deployed);
+        if record.revision <= revision {
+            record.revision = revision;
+            record.status = status;
         }
     }
     Ok(records)

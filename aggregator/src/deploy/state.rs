@@ -35,12 +35,15 @@ impl fmt::Display for Standing {
 }
 
 /// helm's record of a release: its last revision and how that stands.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Record {
     /// 1 for the first.
     pub revision: u32,
     /// In helm's words: `deployed`, `failed`, `pending-install`, …
     pub status: String,
+    /// The last revision whose change ended well; none where none did.
+    #[serde(skip)]
+    pub deployed: Option<u32>,
 }
 
 /// A module in a namespace.
@@ -97,6 +100,7 @@ mod tests {
             let record = status.map(|status| Record {
                 revision: 1,
                 status: status.to_owned(),
+                deployed: None,
             });
             assert_eq!(standing(record.as_ref(), &rollout(ready)), expected);
         };

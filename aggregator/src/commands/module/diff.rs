@@ -73,7 +73,7 @@ pub(super) async fn run(
         } else {
             UserValues::default()
         };
-        differs += &difference(&place, planned, &own, None).await?.text;
+        differs += &difference(&place, planned, &own).await?.text;
     }
     if differs.is_empty() {
         tell("nothing would change");
@@ -83,24 +83,28 @@ pub(super) async fn run(
     Ok(ExitCode::from(DIFFERS))
 }
 
-/// What one module would change. A record of helm's that says that its last change did not end well makes the same change
-/// one that is still to be made.
+/// What one module would change. Where helm's record says that its last change did not end well, that is still to be made: what
+/// is wanted is compared with what was deployed before, if anything was.
 pub(in crate::commands) async fn difference(
     place: &Place,
     planned: &Planned<'_>,
     user: &UserValues,
-    record: Option<&Record>,
 ) -> anyhow::Result<Difference> {
     let checked = place.check_owner(planned.module, &planned.release).await;
     checked.with_context(|| failed(place, planned))?;
     let mut after = objects(place, planned, user).await?;
     if planned.module.file.steps.is_some() {
         let (text, is_there) = place.kubectl().await?.diff(&after).await?;
-        let effect = effect(is_there, &text, None);
+        let effect = effect(is_there, &text);
         return Ok(Difference { effect, text });
     }
     let helm = place.helm().await?;
-    let found = helm.manifest(&planned.release).await?;
+    let records = observe::records(&place.cluster);
+    let records = interrupt::unless(&place.end, records).await??;
+    let record = records.get(&planned.release);
+    let broken = record.filter(|record| record.status != "deployed");
+    let deployed = broken.and_then(|record| record.deployed);
+    let found = helm.manifest(&planned.release, deployed).await?;
     let before = manifest::objects(found.as_deref().unwrap_or_default());
     let mut before = before
         .map_err(anyhow::Error::msg)
@@ -111,8 +115,8 @@ pub(in crate::commands) async fn difference(
         manifest::drop_secret_data(&mut before);
         manifest::drop_secret_data(&mut after);
     }
-    let text = manifest::diff(&before, &after);
-    let effect = effect(found.is_some(), &text, record);
+    let text = broken.map_or(String::new(), repeated) + &manifest::diff(&before, &after);
+    let effect = effect(found.is_some(), &text);
     Ok(Difference { effect, text })
 }
 
@@ -132,9 +136,16 @@ async fn drop_gone(place: &Place, scope: &Scope, objects: &mut Vec<Value>) -> an
     Ok(())
 }
 
-fn effect(is_there: bool, text: &str, record: Option<&Record>) -> Effect {
-    let is_whole = record.is_none_or(|record| record.status == "deployed");
-    match (is_there, text.is_empty() && is_whole) {
+/// A line that is no part of the diff: patch passes it over.
+fn repeated(record: &Record) -> String {
+    let Record {
+        revision, status, ..
+    } = record;
+    format!("# the last change (revision {revision}) is {status}: it would be made again\n")
+}
+
+fn effect(is_there: bool, text: &str) -> Effect {
+    match (is_there, text.is_empty()) {
         (false, _) => Effect::Created,
         (true, false) => Effect::Changed,
         (true, true) => Effect::Unchanged,

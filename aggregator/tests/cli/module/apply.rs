@@ -292,7 +292,8 @@ fn a_change_that_did_not_end_well_is_made_again() {
     deployer.api.put("secrets", vec![record]);
     let diff = deployer.with_file("diff", &[]);
     assert_eq!(diff.code, Some(3), "{diff:?}");
-    let repeated = "# own/thing would be changed as thing in domain lab, namespace work\n";
+    let repeated = "# own/thing would be changed as thing in domain lab, namespace work\n\
+                    # the last change (revision 1) is failed: it would be made again\n";
     assert_eq!(diff.stdout, repeated);
     deployer.apply(&[]).assert_done();
     assert_eq!(deployer.changed(), ["thing"; 2]);

@@ -137,6 +137,26 @@ fn diff_says_what_create_would_change() {
     let same = diff();
     assert_eq!(same.assert_done(), "");
     assert_eq!(same.stderr, "nothing would change\n");
+    // A change that failed is still to be made: what was deployed before is what there is.
+    let record = |version: &str, status: &str| {
+        let labels =
+            json!({ "owner": "helm", "name": "thing", "status": status, "version": version });
+        json!({ "metadata": { "name": version, "labels": labels } })
+    };
+    let records = [("2", "deployed"), ("3", "failed"), ("1", "superseded")];
+    let records = records.map(|(version, status)| record(version, status));
+    deployer.api.put("secrets", records.to_vec());
+    deployer.user.write("helm/deployed", &manifest("1"));
+    let script = r#"case "$*" in *'--revision 2'*) cat deployed ;; *) cat before ;; esac; exit 0"#;
+    deployer.helm("get", script);
+    let failed = diff();
+    assert_eq!(failed.code, Some(3), "{failed:?}");
+    let line = "# the last change (revision 3) is failed: it would be made again\n--- ConfigMap/m";
+    assert!(failed.stdout.starts_with(line), "{failed:?}");
+    assert!(
+        failed.stdout.contains("-  a: \"1\"\n+  a: \"2\"\n"),
+        "{failed:?}"
+    );
     let dry = deployer.run(&["component", "own", "create", "thing", "--dry-run"]);
     assert!(dry.assert_done().starts_with("---\ndata:\n"), "{dry:?}");
     assert!(
