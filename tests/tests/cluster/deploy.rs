@@ -5,6 +5,7 @@ mod catalogue;
 mod connection;
 mod domains;
 mod every_module;
+mod gone;
 mod interrupted;
 mod owner;
 mod rendered;
