@@ -194,7 +194,8 @@ fn prerequisites(without: &[Part]) -> Result<()> {
         install::modules::programs().context("or leave it out with `--without modules`")?;
     }
     if !without.contains(&Part::Fuzz) {
-        fuzz::prerequisites().context("or leave it out with `--without fuzz`")?;
+        fuzz::prerequisites(fuzz::Effort::Short)
+            .context("or leave it out with `--without fuzz`")?;
     }
     if !without.contains(&Part::Charts) {
         charts::prerequisites().context("or leave it out with `--without charts`")?;

@@ -128,7 +128,7 @@ pub(crate) fn run(only: &[Round], without: &[Part]) -> Result<Outcome> {
         outcome += longer.run();
     }
     if is_wanted(Round::Fuzz) {
-        fuzz::prerequisites()?;
+        fuzz::prerequisites(fuzz::Effort::Long)?;
         outcome += fuzz::run(fuzz::Effort::Long)?;
     }
     Ok(outcome)
