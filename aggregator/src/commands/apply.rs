@@ -13,6 +13,7 @@ use futures_util::{StreamExt as _, stream};
 use serde::Serialize;
 
 use self::plan::{Placement, Step};
+use super::interrupt;
 use super::module::create::{self, Created, described};
 use super::module::diff::{DIFFERS, Difference, Effect, difference};
 use super::module::{CatalogueArgs, OutputArgs, QuietArgs, WaitArgs};
