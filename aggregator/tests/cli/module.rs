@@ -56,11 +56,13 @@ checked: {real: [], not: []}
 ";
 
 /// A helm that writes down how it is called, and the values that it gets, each line at once: several may run. What it does is in
-/// files beside it. Whose a release is, it tells by the files `owner-RELEASE` and `foreign-RELEASE`, and does not write down that.
+/// files beside it. What a release was given it tells by the files `values-RELEASE`, `owner-RELEASE` and
+/// `foreign-RELEASE`, and does not write down that.
 const HELM: &str = r#"
 cd "$(dirname "$0")"
 [ "$1" = version ] && echo v3.17.2 && exit
 if [ "$1 $2" = 'get values' ]; then
+  [ -f "values-$3" ] && cat "values-$3" && exit
   [ -f "owner-$3" ] && printf '{"commonLabels": {"hxmlops.io/module": "%s"}}' "$(cat "owner-$3")" && exit
   [ -f "foreign-$3" ] && echo null && exit
   echo "Error: release: not found" >&2; exit 1

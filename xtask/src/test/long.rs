@@ -44,6 +44,8 @@ pub(crate) enum Round {
     Chaos,
     /// Forks as fast as the machine can, for ten minutes.
     Forks,
+    /// Every module of the catalogue by both helms, in a Kubernetes cluster.
+    Modules,
     /// Each fuzz target for ten minutes.
     Fuzz,
 }
@@ -179,6 +181,7 @@ impl Round {
             Self::Rapl => "rapl",
             Self::PowerLoss => "power-loss",
             Self::Chaos => "chaos",
+            Self::Modules => "modules",
             Self::Forks => "forks",
             Self::Fuzz => "fuzz",
         }

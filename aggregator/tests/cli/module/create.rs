@@ -250,10 +250,8 @@ fn what_a_module_uses_it_keeps() {
         let all = releases.iter().map(|release| deployment(release, 1));
         deployer.api.put("deployments", all.collect());
     };
-    deployer.helm(
-        "get",
-        r#"echo '{"env": {"THING": "http://one.work.svc:80"}}'; exit"#,
-    );
+    let values = r#"{"commonLabels": {"hxmlops.io/module": "api.user"}, "env": {"THING": "http://one.work.svc:80"}}"#;
+    deployer.user.write("helm/values-user", values);
     there(&["one", "two"]);
     let create = ["link", "api", "create", "user", "--no-wait"];
     let uses = |args: &[&str]| {

@@ -13,7 +13,7 @@ pub(super) struct Longer {
     variable: (&'static str, &'static str),
 }
 
-pub(super) const TESTS: [Longer; 2] = [
+pub(super) const TESTS: [Longer; 3] = [
     Longer {
         round: Round::Chaos,
         file: "chaos",
@@ -25,6 +25,12 @@ pub(super) const TESTS: [Longer; 2] = [
         file: "faults",
         test: "processes::fault_21_a_minute_of_forks_loses_nothing_ebpf",
         variable: ("HXMLOPS_FORK_SECONDS", "600"),
+    },
+    Longer {
+        round: Round::Modules,
+        file: "cluster",
+        test: "deploy::every_module::every_module_is_created_changed_and_deleted",
+        variable: ("HXMLOPS_HELMS_OF_A_MODULE", "2"),
     },
 ];
 
