@@ -38,8 +38,9 @@ impl Broker {
 
     /// A client's program, as nobody yet.
     fn client(&self, args: &[&str]) -> Program {
-        let env = [].into();
-        Program::new(args, &env).and(&["-h", "127.0.0.1", "-p", &self.port, "-t", "energy"])
+        self.rendered
+            .tool(args)
+            .and(&["-h", "127.0.0.1", "-p", &self.port, "-t", "energy"])
     }
 
     fn code(&self, program: &Program) -> Option<i32> {

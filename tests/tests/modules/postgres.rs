@@ -1,7 +1,6 @@
 //! `storage/postgres` and the modules that make a database in one, with Debian's PostgreSQL 15. What the image's entrypoint
 //! does with the variables is in its documentation; it is done here in its place.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::chown;
 
@@ -33,7 +32,7 @@ fn initialize(rendered: &Rendered) {
         &["initdb", "-D", &env["PGDATA"], &user, &password],
         &authentication[..],
     ];
-    Program::new(&initdb.concat(), &BTreeMap::new()).well(rendered.user());
+    rendered.tool(&initdb.concat()).well(rendered.user());
 }
 
 impl Postgres {
@@ -48,7 +47,10 @@ impl Postgres {
             "-c",
             "listen_addresses=127.0.0.1",
         ];
-        let program = Program::new(&args, &env);
+        let program = Program {
+            env: env.clone(),
+            ..rendered.tool(&args)
+        };
         let places = ["-p", &port, "-k", text(&socket)];
         let probe = rendered.probe("startupProbe").with(&[("PGPORT", &port)]);
         let user = rendered.user();
@@ -83,7 +85,7 @@ impl Postgres {
 
     fn psql(&self, database: &str, statement: &str) -> String {
         let args = ["psql", "-tAc", statement, database];
-        let psql = Program::new(&args, &BTreeMap::new()).with(&self.client());
+        let psql = self.rendered.tool(&args).with(&self.client());
         psql.well(self.rendered.user())
     }
 }
@@ -97,7 +99,9 @@ fn postgres_keeps_its_data_on_its_volume_and_asks_for_the_password() {
     postgres.psql("postgres", &format!("create database {database}"));
     postgres.psql(&database, "create table kept as select 42 as answer");
 
-    let wrong = Program::new(&["psql", "-c", "select 1", &database], &BTreeMap::new());
+    let wrong = postgres
+        .rendered
+        .tool(&["psql", "-c", "select 1", &database]);
     let mut client = postgres.client();
     client[3].1 = "another".to_owned();
     let refused = wrong.with(&client).run(postgres.rendered.user());

@@ -1,9 +1,6 @@
 //! Programs of a module, run as the user that the module runs them as.
 
-use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::net::TcpListener;
-use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -16,25 +13,7 @@ pub(crate) fn free_port() -> u16 {
     listener.local_addr().unwrap().port()
 }
 
-/// Where `cargo xtask test` unpacks the programs; before this process' own.
-const PROGRAMS: [&str; 3] = ["usr/lib/postgresql/15/bin", "usr/sbin", "usr/bin"];
-
-fn path() -> OsString {
-    let modules = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/tools/modules");
-    assert!(modules.is_dir(), "`cargo xtask test` installs them");
-    let own = std::env::var_os("PATH").unwrap();
-    let modules = PROGRAMS.iter().map(|directory| modules.join(directory));
-    std::env::join_paths(modules.chain(std::env::split_paths(&own))).unwrap()
-}
-
 impl Program {
-    pub(crate) fn new(args: &[&str], env: &BTreeMap<String, String>) -> Self {
-        Self {
-            args: args.iter().map(|arg| (*arg).to_owned()).collect(),
-            env: env.clone(),
-        }
-    }
-
     /// With other values of variables.
     pub(crate) fn with<T: AsRef<str>>(mut self, variables: &[(&str, T)]) -> Self {
         for (name, value) in variables {
@@ -50,7 +29,7 @@ impl Program {
         self
     }
 
-    /// The command, as a user who has nothing of this process' environment but PATH.
+    /// The command, as a user who has nothing of this process' environment.
     fn command(&self, user: u32) -> Command {
         let mut command = Command::new("setpriv");
         command
@@ -62,7 +41,6 @@ impl Program {
             ])
             .args(&self.args)
             .env_clear()
-            .env("PATH", path())
             .envs(&self.env)
             .current_dir("/")
             .stdin(Stdio::null());

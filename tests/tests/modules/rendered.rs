@@ -16,6 +16,8 @@ use tempfile::TempDir;
 /// The release's name.
 const RELEASE: &str = "it";
 const NOBODY: u32 = 65_534;
+/// Where the programs are that `cargo xtask test` unpacks; before this process' own.
+const PROGRAMS: [&str; 3] = ["usr/lib/postgresql/15/bin", "usr/sbin", "usr/bin"];
 
 /// One pod of a module, on this machine.
 pub(crate) struct Rendered {
@@ -65,6 +67,7 @@ impl Rendered {
         let workload = objects
             .iter()
             .find(|object| object["spec"]["template"].is_object());
+        copy_programs(root.path());
         let rendered = Self {
             pod: workload.expect("a workload")["spec"]["template"]["spec"].clone(),
             secrets,
@@ -171,8 +174,18 @@ impl Rendered {
         path.as_str().unwrap().to_owned()
     }
 
+    /// A program that is no container's own, such as a client.
+    pub(crate) fn tool(&self, args: &[&str]) -> Program {
+        let own = PROGRAMS.map(|directory| text(&self.at(directory)).to_owned());
+        let path = format!("{}:{}", own.join(":"), std::env::var("PATH").unwrap());
+        Program {
+            args: args.iter().map(|arg| (*arg).to_owned()).collect(),
+            env: [("PATH".to_owned(), path)].into(),
+        }
+    }
+
     fn program_of(&self, container: &Value) -> Program {
-        let mut env = BTreeMap::new();
+        let mut env = self.tool(&[]).env;
         for variable in list(&container["env"]) {
             let from = &variable["valueFrom"]["secretKeyRef"];
             let value = match (variable["value"].as_str(), from["name"].as_str()) {
@@ -235,6 +248,26 @@ fn expand(text: &str, env: &BTreeMap<String, String>) -> String {
     env.iter().fold(text.to_owned(), |text, (name, value)| {
         text.replace(&format!("$({name})"), value)
     })
+}
+
+/// To where other users can reach them: that need not be so where they were unpacked.
+fn copy_programs(root: &Path) {
+    let modules = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/tools/modules");
+    assert!(modules.is_dir(), "`cargo xtask test` installs them");
+    for directory in [
+        "usr/bin",
+        "usr/sbin",
+        "usr/lib/postgresql",
+        "usr/share/postgresql",
+    ] {
+        let place = root.join(directory);
+        fs::create_dir_all(place.parent().unwrap()).unwrap();
+        let mut copy = Command::new("cp");
+        copy.arg("--archive")
+            .arg(modules.join(directory))
+            .arg(place);
+        assert!(copy.status().unwrap().success());
+    }
 }
 
 fn list(of: &Value) -> impl Iterator<Item = &Value> {

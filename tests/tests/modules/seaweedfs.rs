@@ -1,6 +1,5 @@
 //! `storage/seaweedfs` and the modules that make a bucket in one, with PyPI's SeaweedFS, which has the image's version.
 
-use std::collections::BTreeMap;
 use std::fs;
 
 use e2e::cluster::tool;
@@ -82,7 +81,7 @@ impl Store {
             "--aws-sigv4",
             "aws:amz:us-east-1:s3",
         ];
-        let program = Program::new(&curl, &BTreeMap::new()).and(args);
+        let program = self.rendered.tool(&curl).and(args);
         let program = program.and(&[&format!("{}/{path}", self.endpoint)]);
         program.well(self.rendered.user())
     }

@@ -16,8 +16,8 @@ const PACKAGES: [&str; 4] = [
     "mosquitto",
     "mosquitto-clients",
 ];
-/// What those are linked with, and what that needs.
-const LIBRARIES: [&str; 9] = [
+/// What those are linked with, and the time zones that PostgreSQL asks for.
+const LIBRARIES: [&str; 10] = [
     "libcjson1",
     "libdlt2",
     "libicu72",
@@ -27,6 +27,7 @@ const LIBRARIES: [&str; 9] = [
     "libreadline8",
     "libwrap0",
     "libxml2",
+    "tzdata",
 ];
 
 /// Installs those that are not there, below target/tools.
